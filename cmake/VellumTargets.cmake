@@ -19,7 +19,6 @@ if(VELLUM_MACHINE STREQUAL "hosted")
   find_package(GTest REQUIRED)
   find_package(benchmark REQUIRED)
   find_package(Threads REQUIRED)
-  enable_testing()
 elseif(VELLUM_MACHINE STREQUAL "pc")
   set(VELLUM_MACHINE_INCLUDE ${PROJECT_SOURCE_DIR}/machine/pc/include)
   if(VELLUM_ARCH STREQUAL "amd64")
@@ -33,6 +32,9 @@ elseif(VELLUM_MACHINE STREQUAL "pc")
 else()
   message(FATAL_ERROR "VELLUM_MACHINE must be hosted or pc, not '${VELLUM_MACHINE}'")
 endif()
+
+enable_testing()
+include(VellumLayers)
 
 function(vellum_common target)
   target_compile_options(${target} PRIVATE ${VELLUM_WARNINGS} ${VELLUM_MACHINE_FLAGS})
@@ -50,6 +52,7 @@ function(vellum_layer name)
   foreach(dependency IN LISTS LAYER_DEPENDS)
     target_link_libraries(core_${name} PUBLIC core_${dependency})
   endforeach()
+  vellum_layer_alone(${name} ${ARGN})
 endfunction()
 
 # vellum_test(NAME SOURCES ... DEPENDS TARGET...): a GoogleTest program of a hosted build, run by ctest.
@@ -65,37 +68,63 @@ function(vellum_test name)
   if(NOT TEST_TIMEOUT)
     set(TEST_TIMEOUT 300)
   endif()
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT})
+  # The file tells test/run.py how many cases the program has and which failed.
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${TEST_TIMEOUT}
+                       ENVIRONMENT GTEST_OUTPUT=xml:${PROJECT_BINARY_DIR}/results/${name}.xml)
 endfunction()
 
 # vellum_fuzzer(NAME SOURCES ... DEPENDS TARGET...): a stateful fuzzer. The sources define
 #   extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t*, std::size_t);
-# With VELLUM_FUZZERS it is linked with libFuzzer (coverage guided); in every hosted build also as NAME_random, a driver
-# that feeds seeded random programs at full speed: NAME_random --operations N --seed S.
+# With VELLUM_FUZZERS it is linked with libFuzzer (coverage guided) and nothing else is; without, as NAME_random, a
+# driver that feeds seeded random programs at full speed: NAME_random --operations N --seed S. A short run of that is a
+# test.
 function(vellum_fuzzer name)
-  if(NOT VELLUM_MACHINE STREQUAL "hosted")
-    return()
+  if(NOT VELLUM_MACHINE STREQUAL "hosted" OR VELLUM_SANITIZE STREQUAL "thread")
+    return()  # a fuzzer has one thread, so a thread sanitizer has nothing to say of it
   endif()
   cmake_parse_arguments(FUZZ "" "" "SOURCES;DEPENDS" ${ARGN})
-  add_executable(${name}_random ${FUZZ_SOURCES} ${PROJECT_SOURCE_DIR}/fuzz/random_driver.cpp)
-  vellum_common(${name}_random)
-  target_link_libraries(${name}_random PRIVATE ${FUZZ_DEPENDS} Threads::Threads)
   if(VELLUM_FUZZERS)
-    add_executable(${name} ${FUZZ_SOURCES})
-    vellum_common(${name})
-    target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
-    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
-    target_link_libraries(${name} PRIVATE ${FUZZ_DEPENDS} Threads::Threads)
+    set(program ${name})
+    add_executable(${program} ${FUZZ_SOURCES})
+    target_compile_options(${program} PRIVATE -fsanitize=fuzzer)
+    target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+  else()
+    set(program ${name}_random)
+    add_executable(${program} ${FUZZ_SOURCES} ${PROJECT_SOURCE_DIR}/fuzz/random_driver.cpp)
+    add_test(NAME ${program} COMMAND ${program} --operations 20000 --seed 1)
+    set_tests_properties(${program} PROPERTIES TIMEOUT 300)
   endif()
+  vellum_common(${program})
+  target_link_libraries(${program} PRIVATE ${FUZZ_DEPENDS} Threads::Threads)
+  set_property(GLOBAL APPEND PROPERTY VELLUM_FUZZER_PROGRAMS ${program})
 endfunction()
 
-# vellum_bench(NAME SOURCES ... DEPENDS TARGET...): a google-benchmark program.
+# vellum_bench(NAME SOURCES ... DEPENDS TARGET...): a google-benchmark program; built where VELLUM_BENCHES is on.
 function(vellum_bench name)
-  if(NOT VELLUM_MACHINE STREQUAL "hosted")
+  if(NOT VELLUM_BENCHES)
     return()
   endif()
   cmake_parse_arguments(BENCH "" "" "SOURCES;DEPENDS" ${ARGN})
   add_executable(${name} ${BENCH_SOURCES})
   vellum_common(${name})
   target_link_libraries(${name} PRIVATE ${BENCH_DEPENDS} benchmark::benchmark benchmark::benchmark_main Threads::Threads)
+  set_property(GLOBAL APPEND PROPERTY VELLUM_BENCH_PROGRAMS ${name})
 endfunction()
+
+# What was registered, for the front door: a target `fuzzers` and a file fuzzers.txt with the path of each program, and
+# `benches` and benches.txt likewise.
+function(vellum_write_lists)
+  set(kinds fuzzer bench)
+  set(plurals fuzzers benches)
+  foreach(kind plural IN ZIP_LISTS kinds plurals)
+    string(TOUPPER VELLUM_${kind}_PROGRAMS property)
+    get_property(programs GLOBAL PROPERTY ${property})
+    set(files "")
+    foreach(program IN LISTS programs)
+      string(APPEND files "$<TARGET_FILE:${program}>\n")
+    endforeach()
+    add_custom_target(${plural} DEPENDS ${programs})
+    file(GENERATE OUTPUT ${PROJECT_BINARY_DIR}/${plural}.txt CONTENT "${files}")
+  endforeach()
+endfunction()
+cmake_language(DEFER CALL vellum_write_lists)
