@@ -4,9 +4,9 @@
 // Lock order (a lock may be taken while locks of a smaller rank are held; of two of equal rank, only where the rank is
 // `node`, whose order is top-down and then by ascending address):
 //
-//   space          a space's rarely changed parts: fork gate, program break, list membership
-//     family       the spaces related by fork
-//       object     a memory object's structure: size, mappings
+//   space          a space's rarely changed parts: fork gate, program break
+//     object       a memory object's structure: size, mappings
+//       family     the spaces related by fork
 //         node     a page-table node: its entries and runs
 //           object_node  a node of an object's own tree
 //             arena      an address-range arena
@@ -25,8 +25,8 @@ namespace vellum {
 
 enum class LockRank : std::uint8_t {
   space = 1,
-  family,
   object,
+  family,
   node,
   object_node,
   arena,

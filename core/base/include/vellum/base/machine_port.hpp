@@ -53,11 +53,12 @@ concept MachinePort =
       // shootdowns while it spins for a lock.
       { machine.flush_remote(cpus, root, flush) } -> std::same_as<void>;
 
-      // Asked before a page of memory is allocated; false makes that allocation fail as if memory were short. A real machine
-  // always says true; the hosted one lets a test fail any allocation it likes.
-  { machine.allocation_permitted() } -> std::same_as<bool>;
+      // Asked before a page of memory is allocated; false makes that allocation fail as if memory were short. A real
+      // machine
+      // always says true; the hosted one lets a test fail any allocation it likes.
+      { machine.allocation_permitted() } -> std::same_as<bool>;
 
-  // Whether frames that were never allocated are known to hold zeros, so that the first use need not clear them.
+      // Whether frames that were never allocated are known to hold zeros, so that the first use need not clear them.
       { const_machine.memory_starts_zeroed() } -> std::same_as<bool>;
     };
 
