@@ -4,14 +4,14 @@
 
 # Called by vellum_layer for the layer of the current folder.
 function(vellum_layer_alone name)
+  if(NOT VELLUM_MACHINE STREQUAL "pc")
+    return()
+  endif()
   cmake_parse_arguments(LAYER "" "" "SOURCES;DEPENDS" ${ARGN})
   file(GLOB headers RELATIVE ${CMAKE_CURRENT_SOURCE_DIR}/include CONFIGURE_DEPENDS include/vellum/${name}/*.hpp)
   set_property(GLOBAL APPEND PROPERTY VELLUM_LAYERS ${name})
   set_property(GLOBAL PROPERTY VELLUM_LAYER_DEPENDS_${name} ${LAYER_DEPENDS})
   set_property(GLOBAL PROPERTY VELLUM_LAYER_HEADERS_${name} ${headers})
-  if(NOT VELLUM_MACHINE STREQUAL "pc")
-    return()
-  endif()
   set(units ${LAYER_SOURCES})
   foreach(header IN LISTS headers)
     string(MAKE_C_IDENTIFIER ${header} unit)
