@@ -1,0 +1,120 @@
+// From PVH to C++ on a 64-bit PC. The loader (QEMU's -kernel, Firecracker, Cloud Hypervisor) finds the entry point in
+// the note below and enters it in 32-bit protected mode without paging, flat segments, interrupts off, with the
+// physical address of the start information in EBX [xen/pvh, "x86/HVM direct boot ABI"].
+//
+// The tables here map physical memory twice, at 0 (the stub itself runs there) and at kDirectMap, for the first 4 GB,
+// and the 8 MB of the kernel image at KERNEL_TEXT. The kernel leaves them for its own as soon as it can.
+
+#define PHYSICAL(symbol) ((symbol) - VELLUM_IMAGE_OFFSET)
+
+        .set    kPresent, 1
+        .set    kWrite, 2
+        .set    kLarge, 0x80
+        .set    kTable, kPresent | kWrite
+        .set    kPage, kPresent | kWrite | kLarge
+
+        .section .note.pvh, "a", @note
+        .balign 4
+        .long   4                       // size of the name
+        .long   8                       // size of the value
+        .long   18                      // XEN_ELFNOTE_PHYS32_ENTRY
+        .asciz  "Xen"
+        .quad   PHYSICAL(boot_entry)
+
+        .section .boot.text, "ax", @progbits
+        .code32
+        .globl  boot_entry
+boot_entry:
+        cld
+        movl    %ebx, %edi              // first argument of kernel_main
+
+        movl    $0x80000001, %eax       // long mode? [intel/vol2 CPUID]
+        cpuid
+        btl     $29, %edx
+        jnc     no_long_mode
+
+        movl    $(1 << 5), %eax         // CR4.PAE
+        movl    %eax, %cr4
+        movl    $PHYSICAL(boot_root), %eax
+        movl    %eax, %cr3
+        movl    $0xC0000080, %ecx       // IA32_EFER
+        rdmsr
+        btsl    $8, %eax                // LME
+        wrmsr
+        movl    $0x80010001, %eax       // CR0: PG, WP, PE; caches on
+        movl    %eax, %cr0
+        lgdt    PHYSICAL(boot_gdt_register)
+        ljmp    $0x08, $PHYSICAL(boot_long)
+
+no_long_mode:
+        movw    $0x3F8, %dx             // the one thing that can be said here
+        movb    $'!', %al
+        outb    %al, %dx
+        cli
+        hlt
+        jmp     no_long_mode
+
+        .code64
+boot_long:
+        movabsq $boot_high, %rax
+        jmp     *%rax
+boot_high:
+        xorl    %eax, %eax
+        movl    %eax, %ds
+        movl    %eax, %es
+        movl    %eax, %ss
+        movl    %eax, %fs
+        movl    %eax, %gs
+        movq    $boot_stack_top, %rsp
+        xorl    %ebp, %ebp              // a backtrace ends here
+        movl    %edi, %edi
+        call    kernel_main
+        ud2
+
+        .section .boot.data, "aw", @progbits
+        .balign 16
+boot_gdt:
+        .quad   0
+        .quad   0x00209B0000000000      // 64-bit code
+boot_gdt_register:
+        .word   boot_gdt_register - boot_gdt - 1
+        .long   PHYSICAL(boot_gdt)
+
+        .balign 4096
+boot_root:
+        .quad   PHYSICAL(boot_linear) + kTable
+        .fill   505, 8, 0
+        .quad   PHYSICAL(boot_linear) + kTable          // 506: 0xFFFFFD0000000000
+        .fill   4, 8, 0
+        .quad   PHYSICAL(boot_kernel) + kTable          // 511
+boot_linear:
+        .quad   PHYSICAL(boot_pages) + kTable
+        .quad   PHYSICAL(boot_pages) + 0x1000 + kTable
+        .quad   PHYSICAL(boot_pages) + 0x2000 + kTable
+        .quad   PHYSICAL(boot_pages) + 0x3000 + kTable
+        .fill   508, 8, 0
+boot_kernel:
+        .fill   511, 8, 0
+        .quad   PHYSICAL(boot_image) + kTable           // 0xFFFFFFFFC0000000
+boot_image:
+        .fill   476, 8, 0
+        .set    index, 0
+        .rept   4                                       // 476: 0xFFFFFFFFFB800000 is physical 4 MB
+        .quad   0x400000 + index * 0x200000 + kPage
+        .set    index, index + 1
+        .endr
+        .fill   32, 8, 0
+boot_pages:
+        .set    index, 0
+        .rept   4 * 512
+        .quad   index * 0x200000 + kPage
+        .set    index, index + 1
+        .endr
+
+        .section .bss
+        .balign 4096
+boot_stack:
+        .skip   32768
+boot_stack_top:
+
+        .section .note.GNU-stack, "", @progbits

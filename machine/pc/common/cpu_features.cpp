@@ -1,0 +1,42 @@
+#include <vellum/pc/cpu_features.hpp>
+#include <vellum/pc/instructions.hpp>
+
+namespace vellum::pc {
+
+namespace {
+
+constexpr bool bit(std::uint32_t word, unsigned number) { return (word >> number & 1) != 0; }
+
+// [intel/vol2 CPUID, tables 3-8 and 3-11]
+CpuFeatures read_features() {
+  CpuFeatures features;
+  features.global_pages = bit(cpuid(1).edx, 13);
+  if (cpuid(0).eax >= 7) {
+    const CpuidLeaf structured = cpuid(7);
+    features.smep = bit(structured.ebx, 7);
+    features.smap = bit(structured.ebx, 20);
+    features.umip = bit(structured.ecx, 2);
+  }
+  if (cpuid(0x80000000).eax >= 0x80000001) {
+    const CpuidLeaf extended = cpuid(0x80000001);
+    features.no_execute = bit(extended.edx, 20);
+    features.gigabyte_pages = bit(extended.edx, 26);
+  }
+  return features;
+}
+
+}  // namespace
+
+CpuFeatures enable_protections() {
+  const CpuFeatures features = read_features();
+  write_cr0(read_cr0() | cr0::kWriteProtect);
+  if (features.no_execute) {
+    write_msr(msr::kExtendedFeatures, read_msr(msr::kExtendedFeatures) | msr::kEferNoExecute);
+  }
+  write_cr4(read_cr4() | (features.smep ? cr4::kSupervisorExecutionPrevention : 0) |
+            (features.smap ? cr4::kSupervisorAccessPrevention : 0) |
+            (features.umip ? cr4::kUserInstructionPrevention : 0));
+  return features;
+}
+
+}  // namespace vellum::pc

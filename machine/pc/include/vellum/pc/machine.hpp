@@ -1,0 +1,70 @@
+// The PC as the core sees it: fills the port of <vellum/base/machine_port.hpp>.
+//
+// Physical memory is mapped linearly at kDirectMap, first by the boot stub's tables and then by the kernel's own, so a
+// window is an addition. On i386 the direct map is short (kDirectMapSize), and whoever reads the boot memory map must
+// leave out what lies beyond.
+//
+// A section turns interrupts off on its CPU; sections nest. One CPU runs: current_cpu() is always 0, and asking to
+// flush another one is a broken invariant.
+#pragma once
+
+#include <vellum/base/machine_port.hpp>
+#include <vellum/pc/arch.hpp>
+#include <vellum/pc/instructions.hpp>
+#include <vellum/pc/per_cpu.hpp>
+
+namespace vellum::pc {
+
+// A pointer to physical memory. The range must lie in the direct map; it may be a device's or the firmware's.
+template <class T>
+[[nodiscard]] T* direct_mapped(PhysAddr address) {
+  VELLUM_ASSERT(address.value() < kDirectMapSize.value());
+  return reinterpret_cast<T*>(static_cast<Word>((kDirectMap + ByteCount(address.value())).value()));
+}
+
+class Machine {
+ public:
+  class Window {
+   public:
+    explicit Window(std::byte* bytes) : bytes_(bytes) {}
+    Window(const Window&) = delete;
+    Window& operator=(const Window&) = delete;
+    [[nodiscard]] std::byte* data() const { return bytes_; }
+
+   private:
+    std::byte* bytes_;
+  };
+
+  [[nodiscard]] Window window(Pfn frame) const { return Window(direct_mapped<std::byte>(address_of(frame))); }
+
+  [[nodiscard]] CpuIndex current_cpu() const { return this_cpu().index; }
+  [[nodiscard]] unsigned cpu_count() const { return 1; }
+
+  void enter_section() {
+    const Interrupts before = (read_flags() & kFlagInterrupts) != 0 ? Interrupts::enabled : Interrupts::disabled;
+    disable_interrupts();
+    PerCpu& cpu = this_cpu();
+    if (cpu.section_depth++ == 0) {
+      cpu.outside_section = before;
+    }
+  }
+  void leave_section() {
+    PerCpu& cpu = this_cpu();
+    VELLUM_ASSERT(cpu.section_depth > 0);
+    if (--cpu.section_depth == 0 && cpu.outside_section == Interrupts::enabled) {
+      enable_interrupts();
+    }
+  }
+
+  void flush_local(const TlbFlush& flush);
+  void flush_remote(const CpuSet& cpus, PhysAddr /*root*/, const TlbFlush& /*flush*/) {
+    if (!cpus.empty()) {
+      panic("TLB flush asked of a CPU that does not run");
+    }
+  }
+
+  [[nodiscard]] bool allocation_permitted() { return true; }
+  [[nodiscard]] bool memory_starts_zeroed() const { return false; }
+};
+
+}  // namespace vellum::pc
