@@ -18,7 +18,6 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
-#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -79,14 +78,30 @@ void run_file(const char* name) {
   std::printf("%s: %zu bytes, passed\n", name, current_input.size());
 }
 
+// SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014).
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : state_(seed) {}
+
+  std::uint64_t next() {
+    std::uint64_t word = state_ += 0x9e3779b97f4a7c15;
+    word = (word ^ (word >> 30)) * 0xbf58476d1ce4e5b9;
+    word = (word ^ (word >> 27)) * 0x94d049bb133111eb;
+    return word ^ (word >> 31);
+  }
+
+ private:
+  std::uint64_t state_;
+};
+
 // Lengths are spread over the powers of two, so that short programs are as common as long ones.
 void make_input(std::uint64_t seed, std::uint64_t index) {
-  std::seed_seq seeds{seed & 0xffffffff, seed >> 32, index & 0xffffffff, index >> 32};
-  std::mt19937_64 random(seeds);
-  const std::size_t limit = std::size_t{16} << random() % 9;
-  current_input.resize(1 + random() % std::min(limit, kMaxInput));
+  Random random(Random(seed).next() ^ index);
+  const std::size_t limit = std::size_t{16} << random.next() % 9;
+  static_assert(kMaxInput == 16 << 8);
+  current_input.resize(1 + random.next() % limit);
   for (std::size_t i = 0; i < current_input.size(); i += sizeof(std::uint64_t)) {
-    const std::uint64_t word = random();
+    const std::uint64_t word = random.next();
     std::memcpy(current_input.data() + i, &word, std::min(sizeof word, current_input.size() - i));
   }
 }

@@ -43,7 +43,13 @@ def run_clang_format(*options):
 def check_format():
     """C++ sources are as clang-format-19 writes them"""
     code, errors = run_clang_format("--dry-run", "-Werror")
-    return errors if code else []
+    lines = (re.match(r"(.*?):(\d+):\d+: error:", error) for error in errors)
+    files = {}
+    for match in filter(None, lines):
+        files.setdefault(Path(match[1]).relative_to(ROOT), []).append(match[2])
+    faults = [f"{name}: lines {', '.join(dict.fromkeys(numbers))}; ./vellum format mends it"
+              for name, numbers in files.items()]
+    return faults or errors or [f"clang-format-19: exit status {code}"] if code else []
 
 
 def check_lengths():

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""`./vellum test`: every check, one line a step with its count and time, the output of what failed, and at the end a
+line alone, `N passed, N failed`. Exit status 1 when anything failed."""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import front_door_test
+import fuzzers
+import style
+from results import Tally, count_ctest
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+JOBS = str(len(os.sched_getaffinity(0)))
+LIVE = sys.stdout.isatty()  # on a terminal the tools draw their own progress
+FUZZ_SECONDS = 60
+# The long runs of the fuzzers' random drivers, in the optimised build.
+RANDOM_OPERATIONS = 20_000_000
+RANDOM_TIMEOUT = 900
+
+
+def run(name, command, timeout=None):
+    """Runs a tool without input; true if it went well. Its output goes to a log, and is shown if it did not."""
+    command = [str(word) for word in command]
+    if LIVE:
+        return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=timeout).returncode == 0
+    log = BUILD / "logs" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        try:
+            code = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output,
+                                  stderr=subprocess.STDOUT, timeout=timeout).returncode
+        except subprocess.TimeoutExpired:
+            code = f"none, it still ran after {timeout} s"
+    if code:
+        print(f"---- {' '.join(command)}: exit status {code}")
+        print(log.read_text(errors="replace"), end="")
+        print("----", flush=True)
+    return code == 0
+
+
+def single(name, passed):
+    return Tally(1) if passed else Tally(failures=[name])
+
+
+def check_style():
+    tally = Tally()
+    for check in style.CHECKS:
+        faults = check()
+        for fault in faults:
+            print(f"    {fault}")
+        tally.add(single(check.__doc__, not faults))
+    return tally
+
+
+def test_front_door():
+    suite = unittest.defaultTestLoader.loadTestsFromModule(front_door_test)
+    with open(os.devnull, "w") as nowhere:
+        result = unittest.TextTestRunner(stream=nowhere).run(suite)
+    tally = Tally(result.testsRun)
+    for case, text in result.failures + result.errors + result.skipped:
+        print(text)
+        tally.passed -= 1
+        tally.failures.append(case.id())
+    return tally
+
+
+def build(preset, *targets):
+    """Configures and builds; counts nothing but a failure."""
+    tree = BUILD / preset
+    passed = ((tree / "build.ninja").exists() and
+              (tree / "build.ninja").stat().st_mtime > (ROOT / "CMakePresets.json").stat().st_mtime or
+              run(f"{preset}-configure", ["cmake", "--preset", preset]))
+    passed = passed and run(f"{preset}-build", ["ninja", "-k", "0", "-C", tree, *targets])
+    return Tally() if passed else Tally(failures=[f"build of {preset}; its tests were not run"])
+
+
+def test(preset):
+    reports = BUILD / preset / "results"
+    shutil.rmtree(reports, ignore_errors=True)
+    reports.mkdir()
+    junit = reports / "ctest.xml"
+    run(f"{preset}-test", ["ctest", "--test-dir", BUILD / preset, "--output-on-failure", "--output-junit", junit,
+                           "--parallel", JOBS])
+    tally = count_ctest(junit, reports) if junit.exists() else Tally(failures=["ctest itself"])
+    return Tally(tally.passed, [f"{preset}: {failure}" for failure in tally.failures])
+
+
+def random_runs():
+    """The fuzzers' random drivers, long."""
+    programs = (BUILD / "release" / "fuzzers.txt").read_text().splitlines()
+
+    def run_one(program):
+        command = [program, "--operations", RANDOM_OPERATIONS, "--seed", 2]
+        return single(f"release: {Path(program).name}", run(Path(program).name, command, RANDOM_TIMEOUT))
+
+    tally = Tally()
+    with ThreadPoolExecutor(int(JOBS)) as pool:
+        for one in pool.map(run_one, programs):
+            tally.add(one)
+    return tally
+
+
+def fuzz():
+    tally = Tally()
+
+    def report(name, passed, text):
+        if not passed:
+            print(text)
+        print(f"    {name}: {text if passed else 'FAILED'}", flush=True)
+        tally.add(single(f"fuzz: {name}", passed))
+
+    fuzzers.run_all(fuzzers.programs(), FUZZ_SECONDS, report)
+    return tally
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="vellum test", description=__doc__)
+    parser.add_argument("--all", action="store_true", help="also thread sanitizer, optimised build, fuzzers")
+    everything = parser.parse_args().all
+    total = Tally()
+
+    def step(title, action, *arguments):
+        """Does one step and tells it; `action` returns its Tally."""
+        start = time.monotonic()
+        if LIVE:
+            print(f"-- {title}", flush=True)
+        tally = action(*arguments)
+        total.add(tally)
+        print(f"{title:44}{tally.passed or '':>6}{' passed' if tally.passed else '       '}"
+              f"{time.monotonic() - start:8.1f} s", flush=True)
+        for failure in tally.failures:
+            print(f"    FAILED: {failure}", flush=True)
+        return not tally.failures
+
+    def step_preset(preset, what):
+        if step(f"build {preset}: {what}", build, preset):
+            step(f"test {preset}", test, preset)
+
+    step("style of the sources", check_style)
+    step("front door", test_front_door)
+    step_preset("debug", "address and undefined sanitizers")
+    step_preset("amd64", "64-bit PC, and layers")
+    step_preset("i386", "32-bit PC with PAE, and layers")
+    if everything:
+        step_preset("release", "optimised")
+        step("long random runs, optimised", random_runs)
+        step_preset("tsan", "thread sanitizer")
+        if step("build fuzz: libFuzzer", build, "fuzz", "fuzzers"):
+            step(f"each fuzzer for {FUZZ_SECONDS} s", fuzz)
+
+    for failure in total.failures:
+        print(f"FAILED: {failure}")
+    print(f"{total.passed} passed, {len(total.failures)} failed", flush=True)
+    return 1 if total.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
