@@ -30,7 +30,14 @@ class IntrusiveList {
     ListLink* link = (element.*kLink).next;
     return link == &head_ ? nullptr : owner(link);
   }
+  // The member before `element`, or nullptr at the beginning.
+  [[nodiscard]] T* previous(T& element) {
+    ListLink* link = (element.*kLink).previous;
+    return link == &head_ ? nullptr : owner(link);
+  }
 
+  // Inserts behind `position`, a member.
+  void insert_after(T& position, T& element) { insert(&(position.*kLink), element); }
   void push_front(T& element) { insert(&head_, element); }
   void push_back(T& element) { insert(head_.previous, element); }
   void remove(T& element) {
