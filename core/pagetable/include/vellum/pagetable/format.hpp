@@ -85,14 +85,35 @@ template <PageTableFormat F>
 }
 template <PageTableFormat F>
 [[nodiscard]] constexpr bool is_canonical(VirtAddr address) {
-  if constexpr (F::kVirtualBits == 64) {
-    return true;
-  } else if constexpr (F::kSignExtended) {
+  if constexpr (F::kSignExtended) {
     const auto top = static_cast<std::int64_t>(address.value()) >> (F::kVirtualBits - 1);
     return top == 0 || top == -1;
   } else {
     return (address.value() >> F::kVirtualBits) == 0;
   }
+}
+
+// A page of an address space by number: the translated bits of its address, so that the numbers of all pages are one
+// unbroken sequence, whether or not the addresses have a hole in the middle.
+using Vpn = PageNumber<struct VirtualSpace>;
+using VpnRange = Range<Vpn, PageCount>;
+
+template <PageTableFormat F>
+[[nodiscard]] constexpr Vpn vpn_of(VirtAddr address) {
+  return Vpn((address.value() & ((std::uint64_t{1} << F::kVirtualBits) - 1)) >> kPageShift);
+}
+template <PageTableFormat F>
+[[nodiscard]] constexpr VirtAddr address_of(Vpn page) {
+  std::uint64_t address = page.value() << kPageShift;
+  if constexpr (F::kSignExtended) {
+    constexpr unsigned kUnused = 64 - F::kVirtualBits;
+    address = static_cast<std::uint64_t>(static_cast<std::int64_t>(address << kUnused) >> kUnused);
+  }
+  return VirtAddr(address);
+}
+template <PageTableFormat F>
+[[nodiscard]] constexpr unsigned entry_index(Vpn page, unsigned level) {
+  return static_cast<unsigned>(page.value() >> (F::shift(level) - kPageShift)) & (entry_count<F>(level) - 1);
 }
 
 // What all the formats here share: x86's bits of 8-byte entries [intel/vol3 table 4-11, 4-15 to 4-20].

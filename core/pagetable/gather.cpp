@@ -1,0 +1,104 @@
+#include <vellum/pagetable/gather.hpp>
+
+#include <vellum/pagetable/instantiate.hpp>
+
+namespace vellum {
+
+template <PageTableFormat F>
+void TlbGather<F>::flush(VpnRange pages) {
+  if (flush_.everything) {
+    return;
+  }
+  pages_by_name_ += pages.size().value();
+  if (pages_by_name_ > kMaxPagesByName) {
+    flush_.everything = true;
+    return;
+  }
+  const VirtAddr start = address_of<F>(pages.start());
+  const ByteCount size = bytes_of(pages.size());
+  if (flush_.range_count > 0) {
+    VirtRange& last = flush_.ranges[flush_.range_count - 1];
+    if (last.end() == start) {
+      last = VirtRange::must(last.start(), last.size() + size);
+      return;
+    }
+  }
+  if (flush_.range_count == TlbFlush::kMaxRanges) {
+    flush_.everything = true;
+    return;
+  }
+  flush_.ranges[flush_.range_count++] = VirtRange::must(start, size);
+}
+
+template <PageTableFormat F>
+void TlbGather<F>::release_frame(Pfn frame) {
+  Frame& descriptor = tree_.store.memory().frame(frame);
+  if (descriptor.kind() != FrameKind::zero_page && descriptor.release()) {
+    descriptor.set_next(frames_);
+    frames_ = frame;
+  }
+}
+
+template <PageTableFormat F>
+void TlbGather<F>::release_table(Node& node) {
+  // Even a reference of many is kept until the flush: once it is gone another space may take the subtree for its own
+  // and write pages that this one's TLBs can still read.
+  if (table_count_ == kMaxTables) {
+    send_flush();
+    release_tables();
+  }
+  tables_[table_count_++] = &node;
+}
+
+template <PageTableFormat F>
+void TlbGather<F>::release_tables() {
+  const Tables<F> tables(tree_.store);
+  while (table_count_ > 0) {
+    tables.release(*tables_[--table_count_], *this);
+  }
+}
+
+template <PageTableFormat F>
+void TlbGather<F>::dropped(Backing& backing) {
+  backing.next_dropped = backings_;
+  backings_ = &backing;
+}
+
+template <PageTableFormat F>
+void TlbGather<F>::send_flush() {
+  if (!flush_.everything && flush_.range_count == 0) {
+    return;
+  }
+  CpuSet others = tree_.cpus.snapshot();
+  if (others.contains(cpu_)) {
+    tree_.store.machine().flush_local(flush_);
+    others.remove(cpu_);
+  }
+  if (!others.empty()) {
+    tree_.store.machine().flush_remote(others, tree_.root_address(), flush_);
+  }
+  flush_ = {};
+  pages_by_name_ = 0;
+}
+
+template <PageTableFormat F>
+void TlbGather<F>::finish() {
+  send_flush();
+  release_tables();
+  while (frames_ != Frame::kNoFrame) {
+    const Pfn frame = frames_;
+    frames_ = tree_.store.memory().frame(frame).next();
+    tree_.store.memory().free(frame);
+  }
+  while (backings_ != nullptr) {
+    Backing* const backing = backings_;
+    backings_ = backing->next_dropped;
+    backing->unreferenced();
+  }
+}
+
+#define VELLUM_COMPILE(F) template class TlbGather<F>;
+VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
+#undef VELLUM_COMPILE
+
+}  // namespace vellum

@@ -1,0 +1,74 @@
+// What a range of addresses is for, whether or not anything is there yet.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <vellum/base/panic.hpp>
+#include <vellum/base/prot.hpp>
+
+namespace vellum {
+
+// What stands behind addresses that are not anonymous private memory; implemented by the layers above. The runs of the
+// tables that name a backing hold it: it ends when the last of them is gone.
+class Backing {
+ public:
+  Backing(const Backing&) = delete;
+  Backing& operator=(const Backing&) = delete;
+
+  void retain() {
+    const std::uint32_t before = references_.fetch_add(1, std::memory_order_relaxed);
+    VELLUM_CHECK(before != 0 && before != UINT32_MAX);
+  }
+  // True when that was the last reference: the caller must see that unreferenced() is called, with no lock held.
+  [[nodiscard]] bool release() { return references_.fetch_sub(1, std::memory_order_acq_rel) == 1; }
+  // Ends the backing. Called once, with no lock held, after every translation that led to it was flushed.
+  virtual void unreferenced() = 0;
+
+  // Chains backings on their way to unreferenced().
+  Backing* next_dropped = nullptr;
+
+ protected:
+  Backing() = default;
+  ~Backing() = default;
+
+ private:
+  std::atomic<std::uint32_t> references_{1};
+};
+
+// Properties of a mapping besides its rights.
+class Traits {
+ public:
+  constexpr Traits() = default;
+
+  // Writes are seen by all who map the same object; otherwise they go to a private copy.
+  [[nodiscard]] static constexpr Traits shared() { return Traits(1); }
+  // Grows towards lower addresses when touched just below (a stack).
+  [[nodiscard]] static constexpr Traits grows_down() { return Traits(2); }
+  [[nodiscard]] static constexpr Traits from_bits(unsigned bits) { return Traits(static_cast<std::uint16_t>(bits)); }
+
+  [[nodiscard]] constexpr unsigned bits() const { return bits_; }
+  [[nodiscard]] constexpr bool is_shared() const { return (bits_ & 1U) != 0; }
+  [[nodiscard]] constexpr bool is_growing_down() const { return (bits_ & 2U) != 0; }
+
+  constexpr bool operator==(const Traits&) const = default;
+  constexpr Traits operator|(Traits other) const { return Traits(static_cast<std::uint16_t>(bits_ | other.bits_)); }
+
+ private:
+  constexpr explicit Traits(std::uint16_t bits) : bits_(bits) {}
+
+  std::uint16_t bits_ = 0;
+};
+
+// The rights asked for are `prot`; what later mprotects may ask for is within `maximum`; what an entry grants at a
+// given moment is its own rights and those of the entries above it, ANDed, and never exceeds `prot`.
+struct Meaning {
+  Backing* backing = nullptr;  // null: anonymous private memory
+  Prot prot;
+  Prot maximum;
+  Traits traits;
+
+  constexpr bool operator==(const Meaning&) const = default;
+};
+
+}  // namespace vellum

@@ -1,0 +1,164 @@
+// A node: one page of a page table, with what the software knows about its entries.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include <vellum/base/epoch.hpp>
+#include <vellum/base/lock.hpp>
+#include <vellum/base/result.hpp>
+#include <vellum/pagetable/format.hpp>
+#include <vellum/pagetable/meaning.hpp>
+
+namespace vellum {
+
+class NodeStore;
+
+// A meaning and the slots of one node that it covers, packed so that it can be read while it is being changed: a reader
+// that overlaps a writer gets nonsense, and learns so from the node's sequence (Node::meaning_at_unlocked).
+class Run {
+ public:
+  [[nodiscard]] unsigned first() const { return static_cast<unsigned>(word() & 0xFFFF); }
+  [[nodiscard]] unsigned last() const { return static_cast<unsigned>(word() >> 16 & 0xFFFF); }
+  [[nodiscard]] Meaning meaning() const {
+    const std::uint64_t bits = word();
+    return {.backing = backing_.load(std::memory_order_acquire),
+            .prot = Prot::from_bits(static_cast<unsigned>(bits >> 32)),
+            .maximum = Prot::from_bits(static_cast<unsigned>(bits >> 40)),
+            .traits = Traits::from_bits(static_cast<unsigned>(bits >> 48))};
+  }
+  void set(unsigned first, unsigned last, const Meaning& meaning) {
+    backing_.store(meaning.backing, std::memory_order_release);
+    word_.store(std::uint64_t{first} | std::uint64_t{last} << 16 | std::uint64_t{meaning.prot.bits()} << 32 |
+                    std::uint64_t{meaning.maximum.bits()} << 40 | std::uint64_t{meaning.traits.bits()} << 48,
+                std::memory_order_release);
+  }
+  void set(const Run& other) {
+    backing_.store(other.backing_.load(std::memory_order_relaxed), std::memory_order_release);
+    word_.store(other.word_.load(std::memory_order_relaxed), std::memory_order_release);
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t word() const { return word_.load(std::memory_order_acquire); }
+
+  std::atomic<Backing*> backing_{nullptr};
+  std::atomic<std::uint64_t> word_{0};
+};
+
+// Room for more runs than a node holds itself.
+struct RunBlock : EpochEntry {
+  NodeStore* store = nullptr;
+  std::uint32_t capacity = 0;
+  std::uint32_t size_class = 0;
+
+  [[nodiscard]] Run* runs() { return reinterpret_cast<Run*>(this + 1); }
+};
+
+// Told about every meaning that leaves a node's runs.
+class MeaningSink {
+ public:
+  // A run lost `slots` slots.
+  virtual void removed(const Meaning& meaning, unsigned slots) = 0;
+  // A run that held `backing` is gone, and its reference with it.
+  virtual void dropped(Backing& backing) = 0;
+
+ protected:
+  ~MeaningSink() = default;
+};
+
+// A node *owns meaning*, or is *content only*:
+//
+//   owning        each slot is covered by a run, which then says what belongs there and limits the entry's rights, and
+//   the
+//                 child in it, if any, is content only; or is covered by none, and then is unmapped or has an owning
+//                 child.
+//   content only  it has no runs, nor has any node below: the run above that covers it all says what belongs here, and
+//                 the entry that carries that run limits the rights of everything below.
+//
+// So a meaning stands once, at the highest level that it fills, however many tables hang below. An entry's own rights
+// are never more than its content permits (a page: that it is exclusively the tree's; a table: that one path leads to
+// it), and may be less: the next fault adds what is missing.
+//
+// Fields: L needs `lock`; A atomic; C constant after creation; S written under `lock`, read under it or under
+// `sequence`.
+struct alignas(kCacheLine) Node : EpochEntry {
+  static constexpr unsigned kInlineRuns = 3;
+
+  Node(NodeStore& node_store, unsigned node_level, unsigned slots, Vpn first_page, Pfn table_frame, LockRank rank)
+      : lock(rank),
+        level(static_cast<std::uint8_t>(node_level)),
+        slot_count(static_cast<std::uint16_t>(slots)),
+        table(table_frame),
+        base(first_page),
+        store(&node_store) {}
+
+  Spinlock lock;
+  const std::uint8_t level;                            // C  1: its entries map pages
+  std::atomic<bool> owning{false};                     // S  see above
+  std::atomic<bool> stale{false};                      // S  no longer in any tree: whoever came here starts again
+  bool object_owned = false;                           // C  part of an object's own tree, linked into spaces
+  const std::uint16_t slot_count;                      // C  slots that belong to the tree; those above are the kernel's
+  std::uint16_t live VELLUM_GUARDED_BY(lock) = 0;      // L  entries that are not empty, below slot_count
+  std::uint16_t resident VELLUM_GUARDED_BY(lock) = 0;  // L  frames mapped that count as resident
+  std::uint16_t owning_children VELLUM_GUARDED_BY(lock) = 0;  // L
+  std::uint8_t granted VELLUM_GUARDED_BY(lock) = 0;  // L  Prot bits that entries here may grant (an upper bound)
+  std::atomic<std::uint16_t> run_count{0};           // S
+  std::atomic<std::uint32_t> share{1};               // A  entries that name this node (a root: its holder)
+  std::atomic<std::uint32_t> sequence{0};            // A  odd while runs change
+  const Pfn table;                                   // C  the hardware's half
+  const Vpn base;                                    // C  the page of slot 0; of an object's tree: the page index
+  NodeStore* const store;                            // C
+  std::atomic<RunBlock*> spill{nullptr};             // S  in use instead of inline_runs
+  Run inline_runs[kInlineRuns];                      // S
+
+  // The meaning that this node's runs give to a slot. Needs the lock.
+  [[nodiscard]] std::optional<Meaning> meaning_at(unsigned slot) const VELLUM_REQUIRES(lock);
+  // The same without the lock, inside an epoch section: some state that was true during the call.
+  [[nodiscard]] std::optional<Meaning> meaning_at_unlocked(unsigned slot) const;
+  [[nodiscard]] unsigned runs() const { return run_count.load(std::memory_order_relaxed); }
+  [[nodiscard]] const Run& run(unsigned index) const { return run_array()[index]; }
+  // Index of the first run that ends at or after `slot`; runs() where there is none.
+  [[nodiscard]] unsigned first_run_from(unsigned slot) const;
+  // One run covers all slots.
+  [[nodiscard]] bool is_uniform() const {
+    return runs() == 1 && run(0).first() == 0 && run(0).last() == slot_count - 1U;
+  }
+
+  // Makes room for `extra` more runs, so that the functions below cannot fail. Error: no_memory, nothing changed.
+  [[nodiscard]] Result<void> reserve_runs(unsigned extra) VELLUM_REQUIRES(lock);
+  // Gives slots first..last a meaning or, with null, none; what they meant before is reported to the sink. Takes a
+  // reference to the backing for each run that it makes. Joins neighbours that mean the same. Needs room for two runs.
+  void assign(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) VELLUM_REQUIRES(lock);
+  // Changes the rights of what first..last mean. Needs room for two runs.
+  void set_prot(unsigned first, unsigned last, Prot prot, MeaningSink& sink) VELLUM_REQUIRES(lock);
+  // Copies another node's runs into this node, which has none; takes references. Error: no_memory, nothing changed.
+  [[nodiscard]] Result<void> copy_runs(const Node& from) VELLUM_REQUIRES(lock);
+
+  // Panics where the runs are out of order or overlap. For tests.
+  void check_runs() const VELLUM_REQUIRES(lock);
+
+ private:
+  class RunWriter;
+
+  [[nodiscard]] const Run* run_array() const {
+    RunBlock* block = spill.load(std::memory_order_acquire);
+    return block != nullptr ? block->runs() : inline_runs;
+  }
+  [[nodiscard]] Run* run_array() {
+    RunBlock* block = spill.load(std::memory_order_acquire);
+    return block != nullptr ? block->runs() : inline_runs;
+  }
+  [[nodiscard]] unsigned run_capacity() const {
+    RunBlock* block = spill.load(std::memory_order_relaxed);
+    return block != nullptr ? block->capacity : kInlineRuns;
+  }
+  // Makes run boundaries before `first` and after `last`.
+  void split_runs(unsigned first, unsigned last, RunWriter& writer) VELLUM_REQUIRES(lock);
+  void join_runs(unsigned from, unsigned to, RunWriter& writer, MeaningSink& sink) VELLUM_REQUIRES(lock);
+};
+
+static_assert(sizeof(Node) <= 128);
+
+}  // namespace vellum

@@ -1,0 +1,115 @@
+// Entries and subtrees of one format: the steps of which every operation is made.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include <vellum/pagetable/entry.hpp>
+#include <vellum/pagetable/node.hpp>
+#include <vellum/pagetable/node_store.hpp>
+
+namespace vellum {
+
+template <PageTableFormat F>
+class TlbGather;
+
+// Stateless but for the store; a copy is as good as the original.
+template <PageTableFormat F>
+class Tables {
+ public:
+  using Codec = EntryCodec<F>;
+
+  explicit Tables(NodeStore& store) : store_(&store) {}
+
+  [[nodiscard]] NodeStore& store() const { return *store_; }
+  [[nodiscard]] PhysicalMemory& memory() const { return store_->memory(); }
+  [[nodiscard]] Machine& machine() const { return store_->machine(); }
+
+  // --- entries: every access is atomic, for the hardware and other CPUs read and mark them at any time
+  // -----------------
+
+  [[nodiscard]] Entry load(const Node& node, unsigned slot) const {
+    const auto window = machine().window(node.table);
+    return {__atomic_load_n(entries(window.data()) + slot, __ATOMIC_ACQUIRE)};
+  }
+  void set(Node& node, unsigned slot, Entry entry) const {
+    const auto window = machine().window(node.table);
+    __atomic_store_n(entries(window.data()) + slot, entry.bits, __ATOMIC_RELEASE);
+  }
+  // The entry that was there, with what the hardware marked up to the last moment.
+  Entry exchange(Node& node, unsigned slot, Entry entry) const {
+    const auto window = machine().window(node.table);
+    return {__atomic_exchange_n(entries(window.data()) + slot, entry.bits, __ATOMIC_ACQ_REL)};
+  }
+  // Replaces `expected`; where it changed meanwhile (the hardware marked it), gives what is there now, and false.
+  [[nodiscard]] bool replace(Node& node, unsigned slot, Entry& expected, Entry entry) const {
+    const auto window = machine().window(node.table);
+    return __atomic_compare_exchange_n(entries(window.data()) + slot, &expected.bits, entry.bits, false,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+  }
+  // Takes the right to write out of an entry; what the hardware marks meanwhile is not lost.
+  void deny_write(Node& node, unsigned slot) const {
+    const auto window = machine().window(node.table);
+    __atomic_fetch_and(entries(window.data()) + slot, ~X86EntryBits::kWrite, __ATOMIC_ACQ_REL);
+  }
+
+  [[nodiscard]] static EntryState state(Entry entry, const Node& node) { return Codec::state(entry, node.level); }
+  // The node that a table entry names.
+  [[nodiscard]] Node& child(Entry entry, const Node& node) const {
+    return store_->node_of(Codec::frame(entry, node.level));
+  }
+
+  // --- positions
+  // ------------------------------------------------------------------------------------------------------
+
+  [[nodiscard]] static PageCount span(const Node& node) { return entry_span<F>(node.level); }
+  [[nodiscard]] static unsigned slot_of(const Node& node, Vpn page) { return entry_index<F>(page, node.level); }
+  [[nodiscard]] static Vpn page_of(const Node& node, unsigned slot) { return node.base + span(node) * slot; }
+  [[nodiscard]] static VpnRange range_of(const Node& node, unsigned slot) {
+    return VpnRange::must(page_of(node, slot), span(node));
+  }
+
+  // --- rights
+  // ---------------------------------------------------------------------------------------------------------
+
+  // The most that an entry may grant under a meaning.
+  [[nodiscard]] static constexpr EntryRights allowed(Prot prot) {
+    return {.write = prot.can_write(), .execute = prot.can_execute(), .user = true};
+  }
+  [[nodiscard]] static constexpr std::uint8_t grant_bits(EntryRights rights) {
+    return static_cast<std::uint8_t>((rights.write ? Prot::write().bits() : 0) |
+                                     (rights.execute ? Prot::execute().bits() : 0));
+  }
+  // Takes from an entry what `prot` does not allow, gives it back presence and execution where it does, never writing.
+  // True where a translation made from the old entry could do what the new one forbids.
+  bool limit(Node& node, unsigned slot, Prot prot) const VELLUM_REQUIRES(node.lock);
+
+  // --- nodes
+  // ----------------------------------------------------------------------------------------------------------
+
+  // A node for a slot of `parent`: empty, held once, not yet entered.
+  [[nodiscard]] Result<Node*> create_child(const Node& parent, unsigned slot) const;
+  // Enters a child into an empty slot.
+  void link(Node& parent, unsigned slot, Node& child, EntryRights rights, bool present) const
+      VELLUM_REQUIRES(parent.lock);
+  // A copy of a node that more than one path leads to: both then name the same children, frames and swap slots, counted
+  // once more, and neither can write them. Error: no_memory, nothing changed.
+  [[nodiscard]] Result<Node*> clone(Node& original) const VELLUM_REQUIRES(original.lock);
+  // Takes the right to write out of all entries that name tables or frames.
+  void deny_writes(Node& node) const VELLUM_REQUIRES(node.lock);
+  // Makes a content-only child own the meaning that the slot above it has. Both exclusive.
+  // Needs room for two runs in `parent`.
+  void push_down(Node& parent, unsigned slot, Node& child, const Meaning& meaning, MeaningSink& sink) const
+      VELLUM_REQUIRES(parent.lock, child.lock);
+  // Drops one reference to a node; with the last one all that it holds goes, once nobody can see it any more. No
+  // translation that led through the reference may be left in any TLB.
+  void release(Node& node, TlbGather<F>& gather) const;
+
+ private:
+  [[nodiscard]] static std::uint64_t* entries(std::byte* table) { return reinterpret_cast<std::uint64_t*>(table); }
+  void tear_down(Node& node, TlbGather<F>& gather) const;
+
+  NodeStore* store_;
+};
+
+}  // namespace vellum
