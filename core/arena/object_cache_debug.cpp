@@ -2,6 +2,8 @@
 
 #include <vellum/arena/object_cache.hpp>
 
+#include "report.hpp"
+
 namespace vellum {
 namespace {
 
@@ -28,10 +30,10 @@ void ObjectCache::mark_new(std::byte* object) const {
 
 void ObjectCache::mark_allocated(std::byte* object) const {
   if (!consists_of(object, object_size_, kFreeByte)) {
-    report("written after it was freed");
+    report("an object was written after it was freed");
   }
   if (!consists_of(object + object_size_, geometry_.stride - object_size_, kRedZoneFree)) {
-    report("overrun after it was freed");
+    report("the bytes behind a free object were written");
   }
   __builtin_memset(object, kNewByte, object_size_);
   __builtin_memset(object + object_size_, kRedZoneInUse, geometry_.stride - object_size_);
@@ -39,29 +41,19 @@ void ObjectCache::mark_allocated(std::byte* object) const {
 
 void ObjectCache::mark_freed(std::byte* object) const {
   if (!SlabPool::is_object(&slabs_, geometry_, object)) {
-    report("freed, but not of this cache");
+    report("what was freed is no object of this cache");
   }
   const std::byte* const red_zone = object + object_size_;
   const std::size_t red_zone_size = geometry_.stride - object_size_;
   if (consists_of(red_zone, red_zone_size, kRedZoneFree)) {
-    report("freed twice");
+    report("an object was freed twice");
   }
   if (!consists_of(red_zone, red_zone_size, kRedZoneInUse)) {
-    report("overrun");
+    report("the bytes behind an object were written");
   }
   mark_new(object);
 }
 
-void ObjectCache::report(const char* what) const {
-  char text[128];
-  std::size_t length = 0;
-  for (const char* part : {"object cache ", name_, ": an object was ", what}) {
-    for (; *part != '\0' && length < sizeof(text) - 1; ++part) {
-      text[length++] = *part;
-    }
-  }
-  text[length] = '\0';
-  panic(text);
-}
+void ObjectCache::report(const char* what) const { panic_about("object cache", name_, what); }
 
 }  // namespace vellum
