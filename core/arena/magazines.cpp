@@ -172,6 +172,18 @@ void Magazines::replenish() {
   }
 }
 
+unsigned Magazines::unload_cpu(CpuMagazines& cpu, Batch out) const {
+  if (cpu.loaded_count.load(std::memory_order_relaxed) == 0) {
+    swap(cpu);
+  }
+  const std::uint32_t count = cpu.loaded_count.load(std::memory_order_relaxed);
+  if (count != 0) {
+    std::copy_n(cpu.loaded->rounds, count, out.begin());
+    cpu.loaded_count.store(0, std::memory_order_relaxed);
+  }
+  return count;
+}
+
 unsigned Magazines::unload_depot(Batch out) {
   const CpuSection section(machine_);
   const LockGuard guard(depot_);
@@ -186,18 +198,24 @@ unsigned Magazines::unload_depot(Batch out) {
   return capacity_;
 }
 
+unsigned Magazines::unload_some(Batch out) {
+  {
+    const CpuSection section(machine_);
+    CpuMagazines* const mine = of_this_cpu();
+    if (mine != nullptr) {
+      if (const unsigned unloaded = unload_cpu(*mine, out); unloaded != 0) {
+        return unloaded;
+      }
+    }
+  }
+  return unload_depot(out);
+}
+
 unsigned Magazines::unload_all(Batch out) {
   CpuMagazines* const cpus = cpus_.load(std::memory_order_acquire);
   for (unsigned cpu = 0; cpus != nullptr && cpu < machine_.cpu_count(); ++cpu) {
-    CpuMagazines& mine = cpus[cpu];
-    if (mine.loaded_count.load(std::memory_order_relaxed) == 0) {
-      swap(mine);
-    }
-    const std::uint32_t count = mine.loaded_count.load(std::memory_order_relaxed);
-    if (count != 0) {
-      std::copy_n(mine.loaded->rounds, count, out.begin());
-      mine.loaded_count.store(0, std::memory_order_relaxed);
-      return count;
+    if (const unsigned unloaded = unload_cpu(cpus[cpu], out); unloaded != 0) {
+      return unloaded;
     }
   }
   const unsigned unloaded = unload_depot(out);

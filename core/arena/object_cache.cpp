@@ -105,7 +105,7 @@ void ObjectCache::return_to_slabs(std::span<const Round> rounds) {
 
 void ObjectCache::trim() {
   Round batch[Magazines::kMaxRounds];
-  while (const unsigned count = magazines_.unload_depot(batch)) {
+  while (const unsigned count = magazines_.unload_some(batch)) {
     return_to_slabs(std::span<const Round>(batch, count));
   }
 }

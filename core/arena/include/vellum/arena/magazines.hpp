@@ -59,11 +59,12 @@ class Magazines {
   // Lays rounds into this CPU's loaded magazine, last ones first; returns how many found room.
   [[nodiscard]] unsigned stock(std::span<const Round> rounds);
 
-  // Takes the rounds of one full magazine from the depot; returns how many, 0 when the depot has none.
-  [[nodiscard]] unsigned unload_depot(Batch out);
-  // The same from any CPU or the depot, and gives the memory back with the last: repeat until it returns 0. No CPU may
-  // use the magazines meanwhile.
-  [[nodiscard]] unsigned unload_all(Batch out);
+  // Takes the rounds of one magazine of this CPU or of the depot; returns how many, 0 when they have none. May run at
+  // any time.
+  [[nodiscard]] unsigned unload_some(Batch out) VELLUM_EXCLUDES(depot_);
+  // The same for all CPUs; the last call, which returns 0, gives the memory back. No CPU may use the magazines
+  // meanwhile.
+  [[nodiscard]] unsigned unload_all(Batch out) VELLUM_EXCLUDES(depot_);
 
   // Rounds held; exact while no CPU pops or pushes.
   [[nodiscard]] std::uint64_t count() const;
@@ -111,6 +112,8 @@ class Magazines {
 
   [[nodiscard]] unsigned cpu_array_order() const;
   void swap(CpuMagazines& mine) const;
+  [[nodiscard]] unsigned unload_cpu(CpuMagazines& cpu, Batch out) const;
+  [[nodiscard]] unsigned unload_depot(Batch out) VELLUM_EXCLUDES(depot_);
   // Exchanges the loaded magazine for one with room; empties the previous one into `overflow` where the depot is full
   // or has no magazine left. False: nothing was done.
   [[nodiscard]] bool make_room(CpuMagazines& mine, Supply supply, Batch overflow, unsigned& overflowed)

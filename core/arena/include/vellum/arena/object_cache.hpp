@@ -64,7 +64,7 @@ class ObjectCache {
     }
   }
 
-  // Gives the depot's objects back to the slabs and empty slabs to the source; may run at any time.
+  // Gives what this CPU and the depot hold back to the slabs, and empty slabs to the source; may run at any time.
   void trim();
   // Gives back everything that is not in use, magazines included: with no object in use the cache then holds no page.
   // No CPU may use the cache meanwhile.
