@@ -39,7 +39,8 @@ std::expected<VirtAddr, LayoutProblem> choose_kernelbase(const KernelInputs& inp
 }  // namespace
 
 std::expected<Landmarks, LayoutProblem> place_i386(const KernelInputs& inputs, LayoutNotes& notes) {
-  const ByteCount tables = bounded(inputs.tables_size.value_or(own_tables_size(inputs.physical_top)));
+  const ByteCount tables =
+      round_up_to(bounded(inputs.tables_size.value_or(own_tables_size(inputs.physical_top))), ByteCount(kPageSize));
   const ByteCount segmap =
       std::max(round_up_to(bounded(inputs.segmap_size.value_or(ByteCount(0))), kLargePage), kSegmapMin);
 

@@ -162,7 +162,7 @@ constexpr RegionRow kProgram32Amd64[] = {
     out_of_reach(amd64_layout::kHoleEnd, &Landmarks::user_limit, "Above the 4 GB that a 32-bit program can name."),
     hole(),
     out_of_reach(i386_layout::kSpaceEnd, amd64_layout::kHoleStart, "Above the 4 GB that a 32-bit program can name."),
-    nobody(RegionId::limit_gap, "gap above USERLIMIT32", "USERLIMIT32", amd64_layout::kUserLimit32,
+    nobody(RegionId::out_of_reach, "gap above USERLIMIT32", "USERLIMIT32", amd64_layout::kUserLimit32,
            i386_layout::kSpaceEnd, Placement::fixed, "The end of the 4 GB, not given to 32-bit programs."),
     mappings(RegionId::user_memory, "the program", "", i386_layout::kUserText, amd64_layout::kUserLimit32,
              Placement::fixed, Growth::none, kProgram32),
