@@ -1,0 +1,151 @@
+// Memory objects: what can be mapped by several spaces, and what a file's cached pages are kept in.
+//
+// Concepts. An object is a sequence of pages: anonymous (shared memory; a page is zeros until somebody writes it) or of
+// a file (a Pager reads and writes pages). There is one copy of each page in memory: this is the page cache.
+//
+// Implementation. An object keeps its pages in a page-table tree of its own: content without meaning, page index in
+// place of address. So there is no second index of pages beside the tables, and where a space maps a congruent,
+// table-sized piece of the object, the object's table is linked into the space's tree, not copied. Entries of the
+// object's tables permit all that a page of the object can permit; the entry above, in the space, takes away what the
+// mapping does not. A page of a file may be written only when it is marked dirty, which is what the write bit of the
+// object's own entry says; so the first write to a clean page always faults (write notify).
+//
+// Truncation: first the size, then unmapping through all mappings (private copies past the end too), then freeing; what
+// puts a page in looks at the size again under the lock of the table that it goes into.
+//
+// Locks: lock_ (rank object): list of mappings, changes of size and of the tree's height; the nodes' locks (rank
+// object_node): entries. A space's fault comes with its own node's lock held.
+//
+// Never: asks the pager with a lock held; knows addresses (mappings do); reclaims pages by itself.
+#pragma once
+
+#include <atomic>
+#include <optional>
+
+#include <vellum/base/intrusive_list.hpp>
+#include <vellum/base/lock.hpp>
+#include <vellum/object/mapping.hpp>
+#include <vellum/object/pager.hpp>
+#include <vellum/pagetable/gather.hpp>
+#include <vellum/pagetable/tables.hpp>
+#include <vellum/pagetable/tree.hpp>
+
+namespace vellum {
+
+template <PageTableFormat F>
+class ObjectStore;
+
+template <PageTableFormat F>
+class MemoryObject {
+ public:
+  // Made by ObjectStore. `pager` null: anonymous.
+  MemoryObject(ObjectStore<F>& store, Pager* pager, ByteCount size);
+  MemoryObject(const MemoryObject&) = delete;
+  MemoryObject& operator=(const MemoryObject&) = delete;
+
+  // Pages beyond this have no index in any tree of the format.
+  static constexpr PageCount kMaxPages = PageCount(entry_span<F>(F::kLevels).value() << F::index_bits(F::kLevels));
+
+  void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
+  // With the last reference the object and its pages end; dirty pages are lost (write_back first).
+  void release();
+
+  [[nodiscard]] ByteCount size() const { return ByteCount(size_.load(std::memory_order_acquire)); }
+  [[nodiscard]] PageCount page_count() const { return pages_for(size()); }
+  [[nodiscard]] bool is_file() const { return pager_ != nullptr; }
+
+  // A page that is in memory, retained once for the caller; for a write it is marked dirty. Does not sleep; callable
+  // with a space's node lock held, inside an epoch section. Nothing where the page is not in memory or beyond the end.
+  [[nodiscard]] std::optional<Pfn> lookup(PageIndex index, Access access);
+  // Brings a page into memory (or finds it there). Outside of sections. Errors: out_of_range beyond the end, no_memory,
+  // io_error from the pager.
+  [[nodiscard]] Result<void> populate(PageIndex index);
+  // The object's own table of `level` that holds page `index`, one reference more for the caller, to be linked into a
+  // space. Inside an epoch section. Errors: no_memory; out_of_range where the object's tree cannot be that high.
+  [[nodiscard]] Result<Node*> table_for(PageIndex index, unsigned level);
+
+  // Copies from or to the object's pages, as read(2) and write(2) would: bounded by the size, through the cache.
+  // Return the bytes copied. Errors: as populate().
+  [[nodiscard]] Result<ByteCount> read(ByteCount offset, std::span<std::byte> into);
+  [[nodiscard]] Result<ByteCount> write(ByteCount offset, std::span<const std::byte> from);
+
+  // Makes the object larger (with zeros, or what the pager has) or smaller. Outside of sections.
+  void resize(ByteCount size);
+  // Hands the dirty pages of a range to the pager; until it fails. Outside of sections. Errors: the pager's.
+  [[nodiscard]] Result<void> write_back(IndexRange range);
+
+  [[nodiscard]] ObjectStore<F>& store() { return store_; }
+  void add_mapping(Mapping<F>& mapping);
+  void remove_mapping(Mapping<F>& mapping);
+
+  // Pages in memory. Exact when quiescent.
+  [[nodiscard]] PageCount resident();
+  [[nodiscard]] PageCount dirty();
+
+ private:
+  struct Leaf {
+    Node* node;
+    unsigned slot;
+  };
+  [[nodiscard]] Node* find_table(PageIndex index, unsigned level) const;
+  [[nodiscard]] Result<Node*> make_table(PageIndex index, unsigned level);
+  [[nodiscard]] Result<void> grow_to(unsigned level, PageIndex index);
+  [[nodiscard]] Result<void> insert(PageIndex index, Pfn frame);
+  void drop_pages(PageCount keep, Pfn& dropped);
+  void unmap_from(PageCount keep);
+  void clear_tail(ByteCount size);
+  [[nodiscard]] Result<void> write_back_page(PageIndex index);
+  [[nodiscard]] bool clean(PageIndex index);
+  template <class Visitor>
+  void for_each_mapping_of(IndexRange range, Visitor visit) VELLUM_REQUIRES(lock_);
+  template <class Visitor>
+  void for_each_page(Node& node, IndexRange range, Visitor& visit);
+
+  ObjectStore<F>& store_;
+  Tree tree_;
+  Tables<F> tables_;
+  Pager* const pager_;
+  std::atomic<std::uint32_t> references_{1};
+  std::atomic<std::uint64_t> size_;
+  Spinlock lock_{LockRank::object};
+  std::atomic<Node*> root_{nullptr};  // written under lock_
+  IntrusiveList<Mapping<F>, &Mapping<F>::link> mappings_ VELLUM_GUARDED_BY(lock_);
+};
+
+// Where objects and mappings come from.
+template <PageTableFormat F>
+class ObjectStore {
+ public:
+  explicit ObjectStore(NodeStore& nodes)
+      : nodes_(nodes),
+        objects_("memory object", nodes.source(), nodes.machine()),
+        mappings_("mapping", nodes.source(), nodes.machine()) {}
+
+  // Anonymous memory of a fixed size. Error: no_memory.
+  [[nodiscard]] Result<MemoryObject<F>*> create_anonymous(ByteCount size) {
+    return objects_.create(*this, nullptr, size);
+  }
+  // The pages of a file of this size. Error: no_memory. The pager must outlive the object.
+  [[nodiscard]] Result<MemoryObject<F>*> create_file(Pager& pager, ByteCount size) {
+    return objects_.create(*this, &pager, size);
+  }
+  // A mapping, held once, that holds the object and the owner. Error: no_memory.
+  [[nodiscard]] Result<Mapping<F>*> create_mapping(MemoryObject<F>& object, MappingOwner<F>& owner, VpnRange pages,
+                                                   PageIndex first);
+
+  [[nodiscard]] NodeStore& nodes() { return nodes_; }
+  void reap() {
+    objects_.reap();
+    mappings_.reap();
+  }
+
+ private:
+  friend class MemoryObject<F>;
+  friend class Mapping<F>;
+
+  NodeStore& nodes_;
+  TypedCache<MemoryObject<F>> objects_;
+  TypedCache<Mapping<F>> mappings_;
+};
+
+}  // namespace vellum

@@ -1,0 +1,25 @@
+// Where the pages of a file come from and go to.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include <vellum/base/result.hpp>
+#include <vellum/base/types.hpp>
+
+namespace vellum {
+
+// Called with no lock held and outside of sections, so it may sleep; possibly by several CPUs at once, even for one
+// page.
+class Pager {
+ public:
+  // Fills a page; what lies beyond the end of the file is zeros. Errors: io_error, no_memory.
+  [[nodiscard]] virtual Result<void> read(PageIndex index, std::span<std::byte> page) = 0;
+  // Keeps a page. The page may be written meanwhile; then it will be handed over again. Errors: io_error, no_space.
+  [[nodiscard]] virtual Result<void> write(PageIndex index, std::span<const std::byte> page) = 0;
+
+ protected:
+  ~Pager() = default;
+};
+
+}  // namespace vellum

@@ -1,0 +1,269 @@
+#include <vellum/object/object.hpp>
+
+#include <algorithm>
+
+#include <vellum/pagetable/instantiate.hpp>
+
+namespace vellum {
+
+template <PageTableFormat F>
+MemoryObject<F>::MemoryObject(ObjectStore<F>& store, Pager* pager, ByteCount size)
+    : store_(store), tree_(store.nodes()), tables_(store.nodes()), pager_(pager), size_(size.value()) {}
+
+template <PageTableFormat F>
+void MemoryObject<F>::release() {
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) {
+    return;
+  }
+  Node* const root = root_.load(std::memory_order_relaxed);
+  if (root != nullptr) {
+    const TreeSection section(tree_);
+    TlbGather<F> gather(tree_, section.cpu());
+    gather.release_table(*root);
+    gather.finish();
+  }
+  store_.objects_.destroy(this);
+}
+
+template <PageTableFormat F>
+Node* MemoryObject<F>::find_table(PageIndex index, unsigned level) const {
+  Node* node = root_.load(std::memory_order_acquire);
+  const Vpn page(index.value());
+  if (node == nullptr || index.value() >= tables_.span(*node).value() * node->slot_count) {
+    return nullptr;
+  }
+  while (node != nullptr && node->level > level) {
+    const Entry entry = tables_.load(*node, tables_.slot_of(*node, page));
+    node = entry.bits == 0 ? nullptr : &tables_.child(entry, *node);
+  }
+  return node != nullptr && node->level == level ? node : nullptr;
+}
+
+template <PageTableFormat F>
+Result<void> MemoryObject<F>::grow_to(unsigned level, PageIndex index) {
+  const LockGuard guard(lock_);
+  for (;;) {
+    Node* const root = root_.load(std::memory_order_relaxed);
+    const unsigned height = root == nullptr ? 0U : root->level;
+    if (height >= level && index.value() < tables_.span(*root).value() * root->slot_count) {
+      return {};
+    }
+    if (height == F::kLevels) {
+      return Errno::out_of_range;
+    }
+    Node* const grown =
+        VELLUM_TRY(store_.nodes().create(height + 1, entry_count<F>(height + 1), Vpn(0), LockRank::object_node));
+    grown->object_owned = true;
+    if (root != nullptr) {
+      const LockGuard grown_guard(grown->lock);
+      tables_.link(*grown, 0, *root, EntryRights::everything(), true);
+    }
+    root_.store(grown, std::memory_order_release);
+  }
+}
+
+template <PageTableFormat F>
+Result<Node*> MemoryObject<F>::make_table(PageIndex index, unsigned level) {
+  if (index.value() >= kMaxPages.value() || level > F::kLevels) {
+    return Errno::out_of_range;
+  }
+  VELLUM_TRY(grow_to(level, index));
+  const Vpn page(index.value());
+  Node* node = root_.load(std::memory_order_acquire);
+  while (node->level > level) {
+    const unsigned slot = tables_.slot_of(*node, page);
+    const LockGuard guard(node->lock);
+    Entry entry = tables_.load(*node, slot);
+    if (entry.bits == 0) {
+      Node* const below = VELLUM_TRY(store_.nodes().create(node->level - 1U, entry_count<F>(node->level - 1U),
+                                                           tables_.page_of(*node, slot), LockRank::object_node));
+      below->object_owned = true;
+      tables_.link(*node, slot, *below, EntryRights::everything(), true);
+      entry = tables_.load(*node, slot);
+    }
+    node = &tables_.child(entry, *node);
+  }
+  return node;
+}
+
+template <PageTableFormat F>
+std::optional<Pfn> MemoryObject<F>::lookup(PageIndex index, Access access) {
+  Node* const leaf = find_table(index, 1);
+  if (leaf == nullptr) {
+    return std::nullopt;
+  }
+  const unsigned slot = tables_.slot_of(*leaf, Vpn(index.value()));
+  const LockGuard guard(leaf->lock);
+  const Entry entry = tables_.load(*leaf, slot);
+  if (entry.bits == 0 || index.value() >= page_count().value()) {
+    return std::nullopt;
+  }
+  const Pfn frame = EntryCodec<F>::frame(entry, 1);
+  tables_.memory().frame(frame).retain();
+  if (access == Access::write && !F::rights(entry, 1).write) {
+    tables_.set(*leaf, slot, EntryCodec<F>::with(entry, 1, EntryRights::everything(), true));
+  }
+  return frame;
+}
+
+template <PageTableFormat F>
+Result<Node*> MemoryObject<F>::table_for(PageIndex index, unsigned level) {
+  Node* table = find_table(index, level);
+  if (table == nullptr) {
+    table = VELLUM_TRY(make_table(index, level));
+  }
+  table->share.fetch_add(1, std::memory_order_relaxed);
+  return table;
+}
+
+template <PageTableFormat F>
+Result<void> MemoryObject<F>::populate(PageIndex index) {
+  {
+    const TreeSection section(tree_);
+    const std::optional<Pfn> present = lookup(index, Access::read);
+    if (present) {
+      TlbGather<F> gather(tree_, section.cpu());
+      gather.release_frame(*present);
+      gather.finish();
+      return {};
+    }
+  }
+  if (index.value() >= page_count().value()) {
+    return Errno::out_of_range;
+  }
+  PhysicalMemory& memory = tables_.memory();
+  const Pfn frame = VELLUM_TRY(memory.allocate(is_file() ? Contents::any : Contents::zeroed));
+  memory.frame(frame).assign(FrameKind::object, nullptr, static_cast<std::uint32_t>(index.value()));
+  Result<void> result;
+  if (is_file()) {
+    const auto window = tables_.machine().window(frame);
+    result = pager_->read(index, std::span(window.data(), kPageSize));
+  }
+  if (result.ok()) {
+    result = insert(index, frame);
+  }
+  if (!result.ok()) {
+    memory.free(frame);
+    return result.error() == Errno::exists ? Result<void>() : result;
+  }
+  return {};
+}
+
+template <PageTableFormat F>
+Result<void> MemoryObject<F>::insert(PageIndex index, Pfn frame) {
+  const TreeSection section(tree_);
+  Node* leaf = find_table(index, 1);
+  if (leaf == nullptr) {
+    leaf = VELLUM_TRY(make_table(index, 1));
+  }
+  const unsigned slot = tables_.slot_of(*leaf, Vpn(index.value()));
+  const LockGuard guard(leaf->lock);
+  if (index.value() >= page_count().value()) {
+    return Errno::out_of_range;
+  }
+  if (tables_.load(*leaf, slot).bits != 0) {
+    return Errno::exists;
+  }
+  const EntryRights rights = {.write = !is_file(), .execute = true, .user = true};
+  ++leaf->live;
+  ++leaf->resident;
+  leaf->granted |= Tables<F>::grant_bits(EntryRights::everything());
+  tables_.set(*leaf, slot, EntryCodec<F>::page(frame, 1, rights));
+  return {};
+}
+
+template <PageTableFormat F>
+Result<ByteCount> MemoryObject<F>::read(ByteCount offset, std::span<std::byte> into) {
+  const std::uint64_t end = size().value();
+  std::uint64_t done = 0;
+  while (done < into.size() && offset.value() + done < end) {
+    const std::uint64_t at = offset.value() + done;
+    const PageIndex index(at >> kPageShift);
+    const std::uint64_t in_page = at & (kPageSize - 1);
+    const std::uint64_t length = std::min({kPageSize - in_page, into.size() - done, end - at});
+    VELLUM_TRY(populate(index));
+    const TreeSection section(tree_);
+    const std::optional<Pfn> frame = lookup(index, Access::read);
+    if (!frame) {
+      continue;  // taken away again, or the object shrank: look again
+    }
+    {
+      const auto window = tables_.machine().window(*frame);
+      __builtin_memcpy(into.data() + done, window.data() + in_page, length);
+    }
+    TlbGather<F> gather(tree_, section.cpu());
+    gather.release_frame(*frame);
+    gather.finish();
+    done += length;
+  }
+  return ByteCount(done);
+}
+
+template <PageTableFormat F>
+Result<ByteCount> MemoryObject<F>::write(ByteCount offset, std::span<const std::byte> from) {
+  const std::uint64_t end = size().value();
+  std::uint64_t done = 0;
+  while (done < from.size() && offset.value() + done < end) {
+    const std::uint64_t at = offset.value() + done;
+    const PageIndex index(at >> kPageShift);
+    const std::uint64_t in_page = at & (kPageSize - 1);
+    const std::uint64_t length = std::min({kPageSize - in_page, from.size() - done, end - at});
+    VELLUM_TRY(populate(index));
+    const TreeSection section(tree_);
+    const std::optional<Pfn> frame = lookup(index, Access::write);
+    if (!frame) {
+      continue;
+    }
+    {
+      const auto window = tables_.machine().window(*frame);
+      __builtin_memcpy(window.data() + in_page, from.data() + done, length);
+    }
+    TlbGather<F> gather(tree_, section.cpu());
+    gather.release_frame(*frame);
+    gather.finish();
+    done += length;
+  }
+  return ByteCount(done);
+}
+
+template <PageTableFormat F>
+void MemoryObject<F>::add_mapping(Mapping<F>& mapping) {
+  const LockGuard guard(lock_);
+  mappings_.push_back(mapping);
+}
+
+template <PageTableFormat F>
+void MemoryObject<F>::remove_mapping(Mapping<F>& mapping) {
+  const LockGuard guard(lock_);
+  mappings_.remove(mapping);
+}
+
+template <PageTableFormat F>
+Result<Mapping<F>*> ObjectStore<F>::create_mapping(MemoryObject<F>& object, MappingOwner<F>& owner, VpnRange pages,
+                                                   PageIndex first) {
+  Mapping<F>* const mapping = VELLUM_TRY(mappings_.create(object, owner, pages, first));
+  object.retain();
+  owner.retain();
+  object.add_mapping(*mapping);
+  return mapping;
+}
+
+template <PageTableFormat F>
+void Mapping<F>::unreferenced() {
+  ObjectStore<F>& store = object.store();
+  MemoryObject<F>& mapped = object;
+  MappingOwner<F>& mapping_owner = owner;
+  mapped.remove_mapping(*this);
+  store.mappings_.destroy(this);
+  mapping_owner.release();
+  mapped.release();
+}
+
+#define VELLUM_COMPILE(F)         \
+  template class MemoryObject<F>; \
+  template class ObjectStore<F>;  \
+  template class Mapping<F>;
+VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
+#undef VELLUM_COMPILE
+
+}  // namespace vellum

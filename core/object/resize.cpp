@@ -1,0 +1,235 @@
+// Changes of an object that reach into the spaces that map it: truncation and write-back.
+
+#include <algorithm>
+
+#include <vellum/object/object.hpp>
+#include <vellum/pagetable/instantiate.hpp>
+
+namespace vellum {
+
+// Visits mappings that show a part of `range`, with the pages of their spaces that do.
+template <PageTableFormat F>
+template <class Visitor>
+void MemoryObject<F>::for_each_mapping_of(IndexRange range, Visitor visit) {
+  mappings_.for_each([&](Mapping<F>& mapping) {
+    const IndexRange shown = IndexRange::must(mapping.first, mapping.pages.size()).intersection(range);
+    if (!shown.empty()) {
+      visit(mapping, VpnRange::must(mapping.pages.start() + (shown.start() - mapping.first), shown.size()));
+    }
+  });
+}
+
+template <PageTableFormat F>
+template <class Visitor>
+void MemoryObject<F>::for_each_page(Node& node, IndexRange range, Visitor& visit) {
+  const LockGuard guard(node.lock);
+  unsigned left = node.live;
+  for (unsigned slot = 0; left > 0; ++slot) {
+    const Entry entry = tables_.load(node, slot);
+    if (entry.bits == 0) {
+      continue;
+    }
+    --left;
+    const IndexRange covered = IndexRange::must(PageIndex(tables_.page_of(node, slot).value()), tables_.span(node));
+    if (!covered.overlaps(range)) {
+      continue;
+    }
+    if (node.level > 1) {
+      for_each_page(tables_.child(entry, node), range, visit);
+    } else {
+      visit(node, slot, entry);
+    }
+  }
+}
+
+template <PageTableFormat F>
+void MemoryObject<F>::resize(ByteCount size) {
+  ByteCount before;
+  {
+    const LockGuard guard(lock_);
+    before = this->size();
+    size_.store(size.value(), std::memory_order_release);
+  }
+  if (size >= before) {
+    return;
+  }
+  const PageCount keep = pages_for(size);
+  Pfn dropped = Frame::kNoFrame;
+  {
+    const TreeSection section(tree_);
+    drop_pages(keep, dropped);
+  }
+  unmap_from(keep);
+  while (dropped != Frame::kNoFrame) {
+    const Pfn frame = dropped;
+    dropped = tables_.memory().frame(frame).next();
+    tables_.memory().free(frame);
+  }
+  clear_tail(size);
+}
+
+// Takes the pages from `keep` on out of the object's own tables; those that no unlinked table names any more are
+// chained, to be freed when the TLBs have forgotten them.
+template <PageTableFormat F>
+void MemoryObject<F>::drop_pages(PageCount keep, Pfn& dropped) {
+  Node* const root = root_.load(std::memory_order_acquire);
+  if (root == nullptr) {
+    return;
+  }
+  const IndexRange beyond = IndexRange::must(PageIndex(keep.value()), kMaxPages - keep);
+  auto drop = [&](Node& node, unsigned slot, Entry entry) {
+    node.lock.assert_held();
+    tables_.set(node, slot, {});
+    --node.live;
+    --node.resident;
+    const Pfn frame = EntryCodec<F>::frame(entry, 1);
+    Frame& descriptor = tables_.memory().frame(frame);
+    if (descriptor.release()) {
+      descriptor.set_next(dropped);
+      dropped = frame;
+    }
+  };
+  for_each_page(*root, beyond, drop);
+}
+
+template <PageTableFormat F>
+void MemoryObject<F>::unmap_from(PageCount keep) {
+  const LockGuard guard(lock_);
+  for_each_mapping_of(IndexRange::must(PageIndex(keep.value()), kMaxPages - keep),
+                      [](Mapping<F>& mapping, VpnRange pages) { mapping.owner.unmap(mapping, pages); });
+}
+
+// What is beyond the end of the last page reads as zeros should the object grow again.
+template <PageTableFormat F>
+void MemoryObject<F>::clear_tail(ByteCount size) {
+  const std::uint64_t used = size.value() & (kPageSize - 1);
+  if (used == 0) {
+    return;
+  }
+  const PageIndex index(size.value() >> kPageShift);
+  if (is_file() && !populate(index).ok()) {
+    return;  // the page cannot be read: nobody can see its tail either
+  }
+  const TreeSection section(tree_);
+  const std::optional<Pfn> frame = lookup(index, Access::write);
+  if (!frame) {
+    return;
+  }
+  {
+    const auto window = tables_.machine().window(*frame);
+    __builtin_memset(window.data() + used, 0, kPageSize - used);
+  }
+  TlbGather<F> gather(tree_, section.cpu());
+  gather.release_frame(*frame);
+  gather.finish();
+}
+
+template <PageTableFormat F>
+Result<void> MemoryObject<F>::write_back(IndexRange range) {
+  if (!is_file()) {
+    return {};
+  }
+  const IndexRange inside = range.intersection(IndexRange::must(PageIndex(0), page_count()));
+  for (std::uint64_t i = 0; i < inside.size().value(); ++i) {
+    const PageIndex index = inside.start() + PageCount(i);
+    const Result<void> written = write_back_page(index);
+    if (!written.ok()) {
+      return written;
+    }
+  }
+  return {};
+}
+
+// Makes a dirty page clean; whoever writes it from now on faults, and makes it dirty again. False where it was clean.
+template <PageTableFormat F>
+bool MemoryObject<F>::clean(PageIndex index) {
+  {
+    const TreeSection section(tree_);
+    Node* const leaf = find_table(index, 1);
+    if (leaf == nullptr) {
+      return false;
+    }
+    const unsigned slot = tables_.slot_of(*leaf, Vpn(index.value()));
+    const LockGuard guard(leaf->lock);
+    const Entry entry = tables_.load(*leaf, slot);
+    if (entry.bits == 0 || !F::rights(entry, 1).write) {
+      return false;
+    }
+    tables_.deny_write(*leaf, slot);
+  }
+  const LockGuard guard(lock_);
+  for_each_mapping_of(IndexRange::must(index, PageCount(1)),
+                      [](Mapping<F>& mapping, VpnRange pages) { mapping.owner.write_protect(mapping, pages); });
+  return true;
+}
+
+template <PageTableFormat F>
+Result<void> MemoryObject<F>::write_back_page(PageIndex index) {
+  if (!clean(index)) {
+    return {};
+  }
+  std::optional<Pfn> frame;
+  {
+    const TreeSection section(tree_);
+    frame = lookup(index, Access::read);
+  }
+  if (!frame) {
+    return {};  // truncated meanwhile
+  }
+  Result<void> written;
+  {
+    const auto window = tables_.machine().window(*frame);
+    written = pager_->write(index, std::span<const std::byte>(window.data(), kPageSize));
+  }
+  const TreeSection section(tree_);
+  if (!written.ok()) {
+    const std::optional<Pfn> again = lookup(index, Access::write);  // dirty still
+    if (again) {
+      TlbGather<F> gather(tree_, section.cpu());
+      gather.release_frame(*again);
+      gather.finish();
+    }
+  }
+  TlbGather<F> gather(tree_, section.cpu());
+  gather.release_frame(*frame);
+  gather.finish();
+  return written;
+}
+
+template <PageTableFormat F>
+PageCount MemoryObject<F>::resident() {
+  const TreeSection section(tree_);
+  PageCount pages{0};
+  Node* const root = root_.load(std::memory_order_acquire);
+  if (root != nullptr) {
+    auto count = [&](Node&, unsigned, Entry) { pages += PageCount(1); };
+    for_each_page(*root, IndexRange::must(PageIndex(0), kMaxPages), count);
+  }
+  return pages;
+}
+
+template <PageTableFormat F>
+PageCount MemoryObject<F>::dirty() {
+  const TreeSection section(tree_);
+  PageCount pages{0};
+  Node* const root = root_.load(std::memory_order_acquire);
+  if (root != nullptr && is_file()) {
+    auto count = [&](Node&, unsigned, Entry entry) {
+      if (F::rights(entry, 1).write) {
+        pages += PageCount(1);
+      }
+    };
+    for_each_page(*root, IndexRange::must(PageIndex(0), kMaxPages), count);
+  }
+  return pages;
+}
+
+#define VELLUM_COMPILE(F)                                        \
+  template void MemoryObject<F>::resize(ByteCount);              \
+  template Result<void> MemoryObject<F>::write_back(IndexRange); \
+  template PageCount MemoryObject<F>::resident();                \
+  template PageCount MemoryObject<F>::dirty();
+VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
+#undef VELLUM_COMPILE
+
+}  // namespace vellum

@@ -1,0 +1,389 @@
+#include <vellum/pagetable/cursor.hpp>
+
+#include <vellum/pagetable/instantiate.hpp>
+
+namespace vellum {
+
+namespace {
+
+// Room that a node needs for one replace or protect: two splits, and a meaning pulled up at either edge.
+constexpr unsigned kRunsPerChange = 4;
+
+// Adds up the pages whose meaning a node loses, and passes dropped backings on.
+class Counter final : public MeaningSink {
+ public:
+  Counter(MeaningSink& gather, PageCount span) : gather_(gather), span_(span) {}
+  void removed(const Meaning& /*meaning*/, unsigned slots) override { pages_ += span_ * slots; }
+  void dropped(Backing& backing) override { gather_.dropped(backing); }
+  [[nodiscard]] PageCount pages() const { return pages_; }
+
+ private:
+  MeaningSink& gather_;
+  PageCount span_;
+  PageCount pages_{0};
+};
+
+}  // namespace
+
+template <PageTableFormat F>
+void Cursor<F>::lock_node(Node& node) {
+  node.lock.lock();
+  VELLUM_CHECK(locked_count_ < kMaxLocked);
+  locked_[locked_count_++] = &node;
+}
+
+// Locks taken by lock() and prepare() are kept until here: held across functions, in a number known only at run time.
+template <PageTableFormat F>
+void Cursor<F>::unlock() VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+  while (locked_count_ > 0) {
+    locked_[--locked_count_]->lock.unlock();
+  }
+  covering_ = nullptr;
+  while (pruned_count_ > 0) {
+    gather_.release_table(*pruned_[--pruned_count_]);
+  }
+}
+
+template <PageTableFormat F>
+typename Cursor<F>::Slots Cursor<F>::slots_of(const Node& node, VpnRange range) {
+  const unsigned first = Tables<F>::slot_of(node, range.start());
+  const unsigned last = Tables<F>::slot_of(node, range.last());
+  const bool first_partial = !range.contains(Tables<F>::range_of(node, first));
+  const bool last_partial = last != first && !range.contains(Tables<F>::range_of(node, last));
+  return {.first = first, .last = last, .first_partial = first_partial, .last_partial = last_partial};
+}
+
+template <PageTableFormat F>
+Node& Cursor<F>::covering_of(VpnRange range) const {
+  Node* node = tree_.root;
+  while (node->level > 1) {
+    const unsigned slot = tables_.slot_of(*node, range.start());
+    if (slot != tables_.slot_of(*node, range.last()) || range.contains(tables_.range_of(*node, slot))) {
+      break;
+    }
+    const Entry entry = tables_.load(*node, slot);
+    if (tables_.state(entry, *node) != EntryState::table) {
+      break;
+    }
+    Node& child = tables_.child(entry, *node);
+    if (!child.owning.load(std::memory_order_acquire) || child.share.load(std::memory_order_acquire) != 1) {
+      break;
+    }
+    node = &child;
+  }
+  return *node;
+}
+
+// Keeps the lock that it takes.
+template <PageTableFormat F>
+void Cursor<F>::lock(VpnRange range) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+  VELLUM_ASSERT(!range.empty() && locked_count_ == 0);
+  for (unsigned rounds = 0;; ++rounds) {
+    Node& node = covering_of(range);
+    lock_node(node);
+    if (!node.stale.load(std::memory_order_relaxed) && node.owning.load(std::memory_order_relaxed)) {
+      covering_ = &node;
+      return;
+    }
+    unlock();
+    relax(rounds);
+  }
+}
+
+template <PageTableFormat F>
+bool Cursor<F>::is_unmapped(VpnRange range) {
+  bool unmapped = true;
+  for_each(range, [&](VpnRange, const Meaning&) {
+    unmapped = false;
+    return false;
+  });
+  return unmapped;
+}
+
+// The covering node's lock was taken by lock().
+template <PageTableFormat F>
+Result<void> Cursor<F>::prepare(VpnRange range, Purpose purpose) {
+  covering_->lock.assert_held();
+  return prepare_node(*covering_, range, purpose);
+}
+
+template <PageTableFormat F>
+Result<void> Cursor<F>::prepare_node(Node& node, VpnRange range, Purpose purpose) {
+  VELLUM_TRY(node.reserve_runs(kRunsPerChange));
+  const Slots slots = slots_of(node, range);
+  if (slots.first_partial) {
+    VELLUM_TRY(prepare_edge(node, slots.first, part(node, slots.first, range), purpose));
+  }
+  if (slots.last_partial) {
+    VELLUM_TRY(prepare_edge(node, slots.last, part(node, slots.last, range), purpose));
+  }
+  if (purpose == Purpose::protect && node.owning_children > 0) {
+    const unsigned first = slots.first + (slots.first_partial ? 1 : 0);
+    const unsigned end = slots.last + (slots.last_partial ? 0 : 1);
+    if (first < end) {
+      VELLUM_TRY(make_children_exclusive(node, first, end - 1));
+    }
+  }
+  return {};
+}
+
+// Leaves the child locked.
+template <PageTableFormat F>
+Result<void> Cursor<F>::prepare_edge(Node& node, unsigned slot, VpnRange range,
+                                     Purpose purpose) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+  const std::optional<Meaning> meaning = node.meaning_at(slot);
+  if (tables_.load(node, slot).bits == 0) {
+    if (!meaning && purpose != Purpose::fill) {
+      return {};
+    }
+    Node* const child = VELLUM_TRY(tables_.create_child(node, slot));
+    lock_node(*child);
+    if (meaning) {
+      tables_.push_down(node, slot, *child, *meaning, gather_);
+    }
+    child->owning.store(true, std::memory_order_release);
+    tables_.link(node, slot, *child, EntryRights::everything(), true);
+    return prepare_node(*child, range, purpose);
+  }
+  Node* const child = VELLUM_TRY(exclusive_child(node, slot));
+  lock_node(*child);
+  if (meaning) {
+    tables_.push_down(node, slot, *child, *meaning, gather_);
+  }
+  return prepare_node(*child, range, purpose);
+}
+
+template <PageTableFormat F>
+Result<Node*> Cursor<F>::exclusive_child(Node& node, unsigned slot) {
+  const Entry entry = tables_.load(node, slot);
+  Node& child = tables_.child(entry, node);
+  const std::optional<Meaning> meaning = node.meaning_at(slot);
+  const Prot prot = meaning ? meaning->prot : Prot::all();
+  Node* exclusive = &child;
+  {
+    const LockGuard guard(child.lock);
+    if (child.share.load(std::memory_order_acquire) > 1) {
+      exclusive = VELLUM_TRY(tables_.clone(child));
+    }
+  }
+  Entry own = EntryCodec<F>::table(exclusive->table, node.level, tables_.allowed(prot));
+  if (prot.is_none()) {
+    own = EntryCodec<F>::with(own, node.level, EntryRights{.user = true}, false);
+  }
+  node.granted |= tables_.grant_bits(tables_.allowed(prot));
+  tables_.set(node, slot, own);
+  if (exclusive != &child) {
+    gather_.flush(tables_.range_of(node, slot));
+    gather_.release_table(child);
+  }
+  return exclusive;
+}
+
+template <PageTableFormat F>
+Result<void> Cursor<F>::make_children_exclusive(Node& node, unsigned first, unsigned last) {
+  for (unsigned slot = first; slot <= last; ++slot) {
+    if (node.meaning_at(slot) || tables_.state(tables_.load(node, slot), node) != EntryState::table) {
+      continue;
+    }
+    Node* const child = VELLUM_TRY(exclusive_child(node, slot));
+    const LockGuard guard(child->lock);
+    VELLUM_TRY(child->reserve_runs(kRunsPerChange));
+    if (child->owning_children > 0) {
+      VELLUM_TRY(make_children_exclusive(*child, 0, child->slot_count - 1U));
+    }
+  }
+  return {};
+}
+
+// The covering node's lock was taken by lock().
+template <PageTableFormat F>
+PageCount Cursor<F>::replace(VpnRange range, const Meaning* meaning) {
+  covering_->lock.assert_held();
+  return replace_in(*covering_, range, meaning);
+}
+
+template <PageTableFormat F>
+PageCount Cursor<F>::replace_in(Node& node, VpnRange range, const Meaning* meaning) {
+  const Slots slots = slots_of(node, range);
+  PageCount lost{0};
+  const auto edge = [&](unsigned slot) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+    const Entry entry = tables_.load(node, slot);
+    if (entry.bits != 0) {
+      Node& child = tables_.child(entry, node);  // locked by prepare_edge()
+      child.lock.assert_held();
+      lost += replace_in(child, part(node, slot, range), meaning);
+      tidy_edge(node, slot);
+    }
+  };
+  if (slots.first_partial) {
+    edge(slots.first);
+  }
+  const unsigned first = slots.first + (slots.first_partial ? 1 : 0);
+  const unsigned end = slots.last + (slots.last_partial ? 0 : 1);
+  if (first < end) {
+    lost += clear_slots(node, first, end - 1);
+    Counter counter(gather_, tables_.span(node));
+    node.assign(first, end - 1, meaning, counter);
+    lost += counter.pages();
+  }
+  if (slots.last_partial) {
+    edge(slots.last);
+  }
+  return lost;
+}
+
+// Takes everything out of slots; returns the pages that owning children below gave a meaning to.
+template <PageTableFormat F>
+PageCount Cursor<F>::clear_slots(Node& node, unsigned first, unsigned last) {
+  PageCount lost{0};
+  for (unsigned slot = first; slot <= last && node.live > 0; ++slot) {
+    if (tables_.load(node, slot).bits == 0) {
+      continue;
+    }
+    const Entry entry = tables_.exchange(node, slot, {});
+    --node.live;
+    switch (tables_.state(entry, node)) {
+      case EntryState::table: {
+        Node& child = tables_.child(entry, node);
+        if (child.owning.load(std::memory_order_relaxed)) {
+          --node.owning_children;
+          lost += forget_meanings(child, Reached::only_here);
+        }
+        gather_.flush(tables_.range_of(node, slot));
+        gather_.release_table(child);
+        break;
+      }
+      case EntryState::page: {
+        const Pfn frame = EntryCodec<F>::frame(entry, node.level);
+        if (tables_.memory().frame(frame).kind() != FrameKind::zero_page) {
+          --node.resident;
+        }
+        if (F::is_present(entry)) {
+          gather_.flush(tables_.range_of(node, slot));
+        }
+        gather_.release_frame(frame);
+        break;
+      }
+      case EntryState::swapped:
+        gather_.release_swap(EntryCodec<F>::swap_slot(entry));
+        break;
+      case EntryState::empty:
+        break;
+    }
+  }
+  return lost;
+}
+
+// Counts the pages that mean something in a subtree that was just taken out, and turns operations away that are on
+// their way into it. What others reach too is only counted.
+template <PageTableFormat F>
+PageCount Cursor<F>::forget_meanings(Node& node, Reached reached) {
+  const LockGuard guard(node.lock);
+  if (node.share.load(std::memory_order_acquire) > 1) {
+    reached = Reached::by_others;
+  }
+  if (reached == Reached::only_here) {
+    node.stale.store(true, std::memory_order_release);
+  }
+  PageCount pages{0};
+  for (unsigned index = 0; index < node.runs(); ++index) {
+    pages += tables_.span(node) * (node.run(index).last() - node.run(index).first() + 1U);
+  }
+  unsigned left = node.owning_children;
+  for (unsigned slot = 0; left > 0; ++slot) {
+    const Entry entry = tables_.load(node, slot);
+    if (tables_.state(entry, node) == EntryState::table) {
+      Node& child = tables_.child(entry, node);
+      if (child.owning.load(std::memory_order_relaxed)) {
+        pages += forget_meanings(child, reached);
+        --left;
+      }
+    }
+  }
+  return pages;
+}
+
+// The covering node's lock was taken by lock().
+template <PageTableFormat F>
+void Cursor<F>::protect(VpnRange range, Prot prot) {
+  covering_->lock.assert_held();
+  protect_in(*covering_, range, prot);
+}
+
+template <PageTableFormat F>
+void Cursor<F>::protect_in(Node& node, VpnRange range, Prot prot) {
+  const Slots slots = slots_of(node, range);
+  const auto edge = [&](unsigned slot) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+    const Entry entry = tables_.load(node, slot);
+    if (entry.bits != 0) {
+      Node& child = tables_.child(entry, node);  // locked by prepare_edge()
+      child.lock.assert_held();
+      protect_in(child, part(node, slot, range), prot);
+      tidy_edge(node, slot);
+    }
+  };
+  if (slots.first_partial) {
+    edge(slots.first);
+  }
+  const unsigned first = slots.first + (slots.first_partial ? 1 : 0);
+  const unsigned end = slots.last + (slots.last_partial ? 0 : 1);
+  if (first < end) {
+    protect_slots(node, first, end - 1, prot);
+  }
+  if (slots.last_partial) {
+    edge(slots.last);
+  }
+}
+
+template <PageTableFormat F>
+void Cursor<F>::protect_slots(Node& node, unsigned first, unsigned last, Prot prot) {
+  node.set_prot(first, last, prot, gather_);
+  unsigned left = node.live;
+  for (unsigned slot = first; slot <= last && left > 0; ++slot) {
+    const Entry entry = tables_.load(node, slot);
+    if (entry.bits == 0) {
+      continue;
+    }
+    --left;
+    if (node.owning_children > 0 && !node.meaning_at(slot)) {
+      Node& child = tables_.child(entry, node);
+      const LockGuard guard(child.lock);
+      protect_slots(child, 0, child.slot_count - 1U, prot);
+    } else if (tables_.limit(node, slot, prot)) {
+      gather_.flush(tables_.range_of(node, slot));
+    }
+  }
+}
+
+// A child at the edge of a change may have become empty, or uniform: then it goes, or its meaning moves up.
+template <PageTableFormat F>
+void Cursor<F>::tidy_edge(Node& node, unsigned slot) {
+  const Entry entry = tables_.load(node, slot);
+  Node& child = tables_.child(entry, node);
+  child.lock.assert_held();
+  if (child.owning_children > 0) {
+    return;
+  }
+  if (child.runs() == 0 && child.live == 0) {
+    child.stale.store(true, std::memory_order_release);
+    tables_.set(node, slot, {});
+    --node.live;
+    --node.owning_children;
+    gather_.flush(tables_.range_of(node, slot));
+    VELLUM_CHECK(pruned_count_ < kMaxLocked);
+    pruned_[pruned_count_++] = &child;
+  } else if (child.is_uniform() && F::restricts(node.level)) {
+    const Meaning meaning = child.run(0).meaning();
+    node.assign(slot, slot, &meaning, gather_);
+    (void)tables_.limit(node, slot, meaning.prot);  // no entry below grants more than this
+    child.owning.store(false, std::memory_order_release);
+    child.assign(0, child.slot_count - 1U, nullptr, gather_);
+    --node.owning_children;
+  }
+}
+
+#define VELLUM_COMPILE(F) template class Cursor<F>;
+VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
+#undef VELLUM_COMPILE
+
+}  // namespace vellum

@@ -1,0 +1,150 @@
+// The cursor: a transaction on a range of one tree. Every operation on an address space but the page fault is one.
+//
+//   TreeSection section(tree);
+//   TlbGather<F> gather(tree, section.cpu());
+//   {
+//     Cursor<F> cursor(tree, gather);
+//     cursor.lock(range);                    // nobody else changes the meaning of the range from here on
+//     ... look: is_unmapped, for_each ...
+//     result = cursor.prepare(range);        // may fail, and has then changed nothing that anybody can tell
+//     cursor.replace(range, &meaning);       // cannot fail
+//   }                                        // locks go
+//   gather.finish();                         // translations, then what they led to
+//
+// Locks. lock() goes down without locks to the deepest node through which nothing but this tree comes and whose own
+// runs can describe the whole range, and locks it: the covering node. prepare() adds, top-down and from left to right,
+// the nodes at the two edges of the range that it covers in part. Whoever changes a meaning holds the lock of a node
+// that covers it; two operations on overlapping ranges have covering nodes of which one is above the other, and the
+// upper one waits for the lower's lock when it gets there. Page faults lock the one node that they fill.
+//
+// What prepare() changes means the same before and after: paths become exclusive (a shared node is cloned), runs split
+// at the range's bounds, meanings move from a slot into the child that describes it in more detail, nodes appear.
+#pragma once
+
+#include <vellum/pagetable/gather.hpp>
+#include <vellum/pagetable/tables.hpp>
+#include <vellum/pagetable/tree.hpp>
+
+namespace vellum {
+
+// Where a meaning stands. `highest` is the design: at the highest level that it fills. `deepest` moves it into each
+// child as that is created; kept to measure one against the other (docs/decisions/001).
+enum class MeaningPlacement : std::uint8_t { highest, deepest };
+
+template <PageTableFormat F>
+class [[nodiscard]] Cursor {
+ public:
+  Cursor(Tree& tree, TlbGather<F>& gather) : tree_(tree), gather_(gather), tables_(tree.store) {}
+  ~Cursor() { unlock(); }
+  Cursor(const Cursor&) = delete;
+  Cursor& operator=(const Cursor&) = delete;
+
+  // Locks what covers `range`, which is not empty and lies below the root's kernel slots.
+  void lock(VpnRange range);
+  void unlock();
+
+  // Whether nothing in `range` means anything. Before prepare().
+  [[nodiscard]] bool is_unmapped(VpnRange range);
+  // Calls visit(VpnRange, const Meaning&) -> bool for each stretch of `range` that means something, in ascending order,
+  // until it returns false. Neighbours that mean the same may come apart. Before prepare().
+  template <class Visitor>
+  void for_each(VpnRange range, Visitor&& visit) {
+    (void)visit_node(*covering_, range, visit);
+  }
+
+  // What the following change needs. `fill` also makes room where nothing is mapped; `clear` only where something is.
+  enum class Purpose : std::uint8_t { fill, clear, protect };
+  // Error: no_memory; the tree means what it meant.
+  [[nodiscard]] Result<void> prepare(VpnRange range, Purpose purpose);
+  // Gives all of `range`, as prepared, a meaning or, with null, none. What was there is unmapped. Returns the pages
+  // that meant something before.
+  PageCount replace(VpnRange range, const Meaning* meaning);
+  // Changes the rights of all of `range`, as prepared (protect), where it means something.
+  void protect(VpnRange range, Prot prot);
+
+ private:
+  static constexpr unsigned kMaxLocked = 2 * F::kLevels;
+
+  void lock_node(Node& node) VELLUM_ACQUIRE(node.lock);
+  [[nodiscard]] Node& covering_of(VpnRange range) const;
+
+  // The part of `range` in a slot.
+  [[nodiscard]] static VpnRange part(const Node& node, unsigned slot, VpnRange range) {
+    return range.intersection(Tables<F>::range_of(node, slot));
+  }
+  struct Slots {
+    unsigned first;
+    unsigned last;
+    bool first_partial;  // the range covers only a part of the first slot
+    bool last_partial;
+  };
+  [[nodiscard]] static Slots slots_of(const Node& node, VpnRange range);
+
+  [[nodiscard]] Result<void> prepare_node(Node& node, VpnRange range, Purpose purpose) VELLUM_REQUIRES(node.lock);
+  [[nodiscard]] Result<void> prepare_edge(Node& node, unsigned slot, VpnRange range, Purpose purpose)
+      VELLUM_REQUIRES(node.lock);
+  [[nodiscard]] Result<void> make_children_exclusive(Node& node, unsigned first, unsigned last)
+      VELLUM_REQUIRES(node.lock);
+  [[nodiscard]] Result<Node*> exclusive_child(Node& node, unsigned slot) VELLUM_REQUIRES(node.lock);
+
+  PageCount replace_in(Node& node, VpnRange range, const Meaning* meaning) VELLUM_REQUIRES(node.lock);
+  PageCount clear_slots(Node& node, unsigned first, unsigned last) VELLUM_REQUIRES(node.lock);
+  enum class Reached : std::uint8_t { only_here, by_others };
+  PageCount forget_meanings(Node& node, Reached reached);
+  void protect_in(Node& node, VpnRange range, Prot prot) VELLUM_REQUIRES(node.lock);
+  void protect_slots(Node& node, unsigned first, unsigned last, Prot prot) VELLUM_REQUIRES(node.lock);
+  void tidy_edge(Node& node, unsigned slot) VELLUM_REQUIRES(node.lock);
+
+  template <class Visitor>
+  bool visit_node(Node& node, VpnRange range, Visitor& visit);
+
+  Tree& tree_;
+  TlbGather<F>& gather_;
+  Tables<F> tables_;
+  Node* covering_ = nullptr;
+  Node* locked_[kMaxLocked];
+  unsigned locked_count_ = 0;
+  Node* pruned_[kMaxLocked];  // empty nodes taken out, to be released once their locks are free
+  unsigned pruned_count_ = 0;
+};
+
+// The visit of a locked node; below it, each child is locked in its turn. The analysis cannot follow the covering
+// node's lock from lock() to here.
+template <PageTableFormat F>
+template <class Visitor>
+bool Cursor<F>::visit_node(Node& node, VpnRange range, Visitor& visit) {
+  node.lock.assert_held();
+  const unsigned last = tables_.slot_of(node, range.last());
+  unsigned slot = tables_.slot_of(node, range.start());
+  unsigned index = node.first_run_from(slot);
+  while (slot <= last) {
+    const bool more = index < node.runs() && node.run(index).first() <= last;
+    if (more && node.run(index).first() <= slot) {
+      const unsigned end = node.run(index).last() < last ? node.run(index).last() : last;
+      const VpnRange covered =
+          VpnRange::must(tables_.page_of(node, slot), tables_.span(node) * (end - slot + 1)).intersection(range);
+      if (!visit(covered, node.run(index).meaning())) {
+        return false;
+      }
+      slot = end + 1;
+      ++index;
+      continue;
+    }
+    if (node.owning_children == 0) {
+      slot = more ? node.run(index).first() : last + 1;
+      continue;
+    }
+    const Entry entry = tables_.load(node, slot);
+    if (tables_.state(entry, node) == EntryState::table) {
+      Node& child = tables_.child(entry, node);
+      const LockGuard guard(child.lock);
+      if (!visit_node(child, part(node, slot, range), visit)) {
+        return false;
+      }
+    }
+    ++slot;
+  }
+  return true;
+}
+
+}  // namespace vellum
