@@ -1,10 +1,13 @@
 // Feeds a stateful fuzzer seeded random inputs at full speed, without libFuzzer: the same seed gives the same run on
 // every machine, and a release build of it does many millions of operations in a minute.
 //
-//   NAME_random [--operations N] [--seed S]    random inputs until N operations were done
-//   NAME_random FILE...                        those inputs, such as one that a failed run left
+//   NAME_random [--operations N] [--seconds T] [--seed S]
+//       random inputs until N operations are done or T seconds are over
+//   NAME_random FILE...
+//       those inputs, such as one that a failed run left
 //
-// A fuzzer that counts its operations defines vellum_fuzz_operations; for others eight bytes of input count as one.
+// With --seconds alone there is no limit to the operations. A fuzzer that counts its operations does it in
+// vellum_fuzz_operations (<vellum/fuzz/fuzz.hpp>); for others eight bytes of input count as one.
 // When the process dies, the input at fault is left in a file in the current folder, and its name is told.
 #include <fcntl.h>
 #include <unistd.h>
@@ -30,6 +33,7 @@ namespace {
 
 constexpr std::size_t kMaxInput = 4096;
 constexpr std::uint64_t kBytesPerOperation = 8;
+constexpr std::uint64_t kUsualOperations = 1'000'000;
 
 std::vector<std::uint8_t> current_input;
 char failure_name[64] = "";
@@ -106,19 +110,21 @@ void make_input(std::uint64_t seed, std::uint64_t index) {
   }
 }
 
-void run_random(std::uint64_t operations, std::uint64_t seed) {
-  const auto start = std::chrono::steady_clock::now();
+void run_random(std::uint64_t operations, std::uint64_t seconds, std::uint64_t seed) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  const auto over = [=] { return seconds != 0 && Clock::now() - start >= std::chrono::seconds(seconds); };
   const bool counts = &vellum_fuzz_operations != nullptr;
   std::uint64_t done = 0;
   std::uint64_t index = 0;
-  for (; done < operations; ++index) {
+  for (; done < operations && !over(); ++index) {
     make_input(seed, index);
     std::snprintf(failure_name, sizeof failure_name, "failed-input-%llu-%llu", static_cast<unsigned long long>(seed),
                   static_cast<unsigned long long>(index));
     LLVMFuzzerTestOneInput(current_input.data(), current_input.size());
     done = counts ? vellum_fuzz_operations : done + current_input.size() / kBytesPerOperation;
   }
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  const std::chrono::duration<double> elapsed = Clock::now() - start;
   std::printf("%llu operations%s in %llu inputs, seed %llu: no difference; %.1f s\n",
               static_cast<unsigned long long>(done), counts ? "" : " (by input size)",
               static_cast<unsigned long long>(index), static_cast<unsigned long long>(seed), elapsed.count());
@@ -132,7 +138,8 @@ bool parse_number(std::string_view text, std::uint64_t& number) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::uint64_t operations = 1'000'000;
+  std::uint64_t operations = 0;
+  std::uint64_t seconds = 0;
   std::uint64_t seed = 1;
   std::vector<const char*> files;
   for (int i = 1; i < argc; ++i) {
@@ -141,9 +148,12 @@ int main(int argc, char** argv) {
       files.push_back(argv[i]);
       continue;
     }
-    std::uint64_t* const value = argument == "--operations" ? &operations : argument == "--seed" ? &seed : nullptr;
+    std::uint64_t* const value = argument == "--operations" ? &operations
+                                 : argument == "--seconds"  ? &seconds
+                                 : argument == "--seed"     ? &seed
+                                                            : nullptr;
     if (value == nullptr || i + 1 == argc || !parse_number(argv[++i], *value)) {
-      std::fprintf(stderr, "usage: %s [--operations N] [--seed S] | FILE...\n", argv[0]);
+      std::fprintf(stderr, "usage: %s [--operations N] [--seconds T] [--seed S] | FILE...\n", argv[0]);
       return 2;
     }
   }
@@ -152,7 +162,8 @@ int main(int argc, char** argv) {
     run_file(file);
   }
   if (files.empty()) {
-    run_random(operations, seed);
+    const std::uint64_t unless_told = seconds != 0 ? UINT64_MAX : kUsualOperations;
+    run_random(operations != 0 ? operations : unless_told, seconds, seed);
   }
   return 0;
 }
