@@ -1,0 +1,34 @@
+#include <sys/mman.h>
+
+#include <vellum/hosted/host_area.hpp>
+
+namespace vellum::hosted {
+
+Result<HostArea> HostArea::create(ByteCount size) {
+  if (size.is_zero()) {
+    return Errno::invalid;
+  }
+  const ByteCount whole = bytes_of(pages_for(size));
+  void* data = mmap(nullptr, whole.value(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED) {
+    return Errno::no_memory;
+  }
+  // Advice: what a host does not know, it need not heed.
+  static_cast<void>(madvise(data, whole.value(), MADV_DONTDUMP));
+  return HostArea(static_cast<std::byte*>(data), whole);
+}
+
+HostArea::~HostArea() {
+  if (data_ != nullptr) {
+    VELLUM_CHECK(munmap(data_, size_.value()) == 0);
+  }
+}
+
+void HostArea::forbid(ByteCount from, ByteCount size) {
+  VELLUM_CHECK(from + size <= size_);
+  VELLUM_CHECK(mprotect(data_ + from.value(), size.value(), PROT_NONE) == 0);
+}
+
+void HostArea::discard() { VELLUM_CHECK(madvise(data_, size_.value(), MADV_DONTNEED) == 0); }
+
+}  // namespace vellum::hosted
