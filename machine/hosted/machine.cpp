@@ -62,6 +62,8 @@ Result<RamRanges> ranges_of(const MachineConfig& config) {
 
 }  // namespace
 
+bool Cpu::is_driven_by_caller() const { return driver_.load(std::memory_order_relaxed) == thread_token(); }
+
 bool FailureInjector::decide() {
   const std::uint64_t ask = asks_.fetch_add(1, std::memory_order_relaxed) + 1;
   bool fails = false;
@@ -140,7 +142,7 @@ void Machine::load_root_entries(Cpu& cpu) const {
 
 void Machine::apply(Cpu& cpu, const TlbFlush& flush) const {
   cpu.tlb_.flush(flush);
-  if (flush.everything && cpu.root().value() != Cpu::kNoRoot) {
+  if (flush.everything && cpu.has_root()) {
     load_root_entries(cpu);  // it is done by loading CR3 again
   }
 }

@@ -106,8 +106,11 @@ class alignas(kCacheLine) Cpu {
   // The table that set_root gave; all ones before.
   [[nodiscard]] PhysAddr root() const { return PhysAddr(root_.load(std::memory_order_relaxed)); }
 
+  [[nodiscard]] bool has_root() const { return root().value() != kNoRoot; }
+
   // For any thread. Exact where the CPU is at rest.
   [[nodiscard]] Statistics statistics() const;
+  [[nodiscard]] bool is_driven_by_caller() const;
 
  private:
   friend class Machine;
