@@ -9,10 +9,17 @@ Result<HostArea> HostArea::create(ByteCount size) {
     return Errno::invalid;
   }
   const ByteCount whole = bytes_of(pages_for(size));
-  void* data = mmap(nullptr, whole.value(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (data == MAP_FAILED) {
+  const ByteCount reserved = whole + kAlignment;
+  void* const reservation =
+      mmap(nullptr, reserved.value(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (reservation == MAP_FAILED) {
     return Errno::no_memory;
   }
+  const auto start = reinterpret_cast<std::uintptr_t>(reservation);
+  const std::uint64_t before = round_up(start, kAlignment.value()) - start;
+  auto* const data = static_cast<std::byte*>(reservation) + before;
+  VELLUM_CHECK(before == 0 || munmap(reservation, before) == 0);
+  VELLUM_CHECK(munmap(data + whole.value(), (kAlignment - ByteCount(before)).value()) == 0);
   // Advice: what a host does not know, it need not heed.
   static_cast<void>(madvise(data, whole.value(), MADV_DONTDUMP));
   return HostArea(static_cast<std::byte*>(data), whole);

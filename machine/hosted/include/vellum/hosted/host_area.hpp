@@ -13,6 +13,8 @@ namespace vellum::hosted {
 // it is first touched. Simulated RAM lies in one; so may arrays indexed by frame number. Left out of core dumps.
 class HostArea {
  public:
+  static constexpr ByteCount kAlignment{std::uint64_t{2} << 20};
+
   // `size` is rounded up to whole pages. Errors: no_memory, invalid for zero bytes.
   [[nodiscard]] static Result<HostArea> create(ByteCount size);
 
@@ -20,7 +22,7 @@ class HostArea {
   HostArea& operator=(HostArea&&) = delete;
   ~HostArea();
 
-  // Aligned to a page.
+  // Aligned to kAlignment, so that blocks of simulated memory are aligned in the host too.
   [[nodiscard]] std::byte* data() const { return data_; }
   [[nodiscard]] ByteCount size() const { return size_; }
 
