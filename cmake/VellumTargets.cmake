@@ -9,7 +9,9 @@ set(VELLUM_FREESTANDING -ffreestanding -fno-exceptions -fno-rtti -fno-threadsafe
 
 set(VELLUM_HOST_FLAGS "")
 if(VELLUM_SANITIZE)
-  list(APPEND VELLUM_HOST_FLAGS -fsanitize=${VELLUM_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  # vptr needs RTTI, which classes that the core defines do not have.
+  list(APPEND VELLUM_HOST_FLAGS -fsanitize=${VELLUM_SANITIZE} -fno-sanitize=vptr -fno-sanitize-recover=all
+       -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${VELLUM_SANITIZE})
 endif()
 
