@@ -42,10 +42,10 @@ enum class Fit : std::uint8_t { instant, best, next };
 
 // Where a range may lie. The default demands nothing.
 struct RangeConstraints {
-  ByteCount alignment;               // a power of two; the start is `phase` beyond a multiple of it
-  ByteCount phase;                   // below the alignment, a multiple of the quantum
-  ByteCount no_cross;                // a power of two no multiple of which may lie inside the range; 0 for none
-  VirtAddr first;                    // no address of the range is below
+  ByteCount alignment{};             // a power of two; the start is `phase` beyond a multiple of it
+  ByteCount phase{};                 // below the alignment, a multiple of the quantum
+  ByteCount no_cross{};              // a power of two no multiple of which may lie inside the range; 0 for none
+  VirtAddr first{};                  // no address of the range is below
   VirtAddr last{~std::uint64_t{0}};  // nor above
 };
 
@@ -53,7 +53,7 @@ struct ArenaConfig {
   const char* name;               // outlives the arena
   ByteCount quantum;              // a power of two: every range is a multiple of it
   RangeSource* source = nullptr;  // where it imports from, or nowhere; outlives the arena
-  ByteCount least_import;         // imports are not smaller
+  ByteCount least_import{};       // imports are not smaller
 };
 
 class Arena final : public RangeSource {
