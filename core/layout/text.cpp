@@ -83,12 +83,12 @@ TextBuffer& TextBuffer::size(ByteCount size) {
   }
   const unsigned shift = 10 * (unit + 1);
   std::uint64_t whole = value >> shift;
-  const std::uint64_t rest = (value - (whole << shift)) >> (shift - 10);  // in 1024ths
-  std::uint64_t tenths = (rest * 10 + 512) / 1024;
+  const std::uint64_t rest_bits = value - (whole << shift);
+  std::uint64_t tenths = ((rest_bits >> (shift - 10)) * 10 + 512) / 1024;
   whole += tenths / 10;
   tenths %= 10;
   decimal(whole);
-  if (tenths != 0) {
+  if (rest_bits != 0) {
     text(".").decimal(tenths);
   }
   return text(kUnits[unit]);

@@ -33,9 +33,9 @@ TEST(Text, Sizes) {
   EXPECT_TRUE(size_is("1.5 MiB", 1536_KiB));
   EXPECT_TRUE(size_is("887.9 MiB", ByteCount(0x377EB000)));
   EXPECT_TRUE(size_is("1 GiB", 1_GiB - 1_B + 1_B));
-  EXPECT_TRUE(size_is("1024 MiB", 1_GiB - 1_B));
+  EXPECT_TRUE(size_is("1024.0 MiB", 1_GiB - 1_B));
   EXPECT_TRUE(size_is("512 GiB", 512_GiB));
-  EXPECT_TRUE(size_is("16 EiB", ByteCount(~std::uint64_t{0})));
+  EXPECT_TRUE(size_is("16.0 EiB", ByteCount(~std::uint64_t{0})));
 }
 
 TEST(Text, NumbersAndAddresses) {
@@ -70,8 +70,8 @@ TEST(Text, EveryClueIsToldInASentence) {
   const auto map = AddressMap::create(KernelInputs::for_memory(Arch::amd64, 4_GiB), UserInputs{});
   ASSERT_TRUE(map.has_value());
   EXPECT_TRUE(
-      writes("A null pointer plus 0x2a (42): most likely a member at that offset, or an element of an array, of "
-             "something that is not there.",
+      writes("A null pointer plus 0x2a (42): most likely a member or an array element at that offset of something that "
+             "is not there.",
              [&map](TextBuffer& out) { describe(out, *map, *explain(*map, VirtAddr(42))); }));
   for (const std::uint64_t address :
        {std::uint64_t{0}, std::uint64_t{0x7FFF'FFFFF000}, std::uint64_t{0x8000'00000000}, 0xFFFFFC7F'FF5FFFFF,

@@ -44,10 +44,10 @@ constexpr RegionRow mappings(RegionId id, const char* name, const char* symbol, 
           kind};
 }
 
-constexpr RegionRow stack(Placement placement, const char* symbol) {
+constexpr RegionRow stack(Placement placement) {
   return {RegionId::user_stack,
           "user stack",
-          symbol,
+          "",
           &Landmarks::stack_start,
           &Landmarks::stack_top,
           placement,
@@ -110,13 +110,13 @@ constexpr RegionRow shared_objects(Bound top) {
 }
 
 constexpr RegionRow kIllumosAmd64[] = {
-    stack(Placement::fixed_or_lower, ""),
+    stack(Placement::fixed_or_lower),
     guard(Placement::fixed_or_lower),
     mappings(RegionId::stack_room, "room under the stack", "", &Landmarks::mapping_top, &Landmarks::guard_start,
              Placement::fixed_or_lower, Growth::none,
              "Left free by mappings without a wish, so that the stack limit can still be raised."),
     mappings(RegionId::shared_objects, "shared objects", "", amd64_layout::kHoleEnd, &Landmarks::mapping_top,
-             Placement::fixed_or_lower, Growth::down,
+             Placement::fixed, Growth::down,
              "Shared libraries, shared memory and other mappings without a wish, placed downwards from the top."),
     hole(),
     hole_guard(),
@@ -135,7 +135,7 @@ constexpr RegionRow kLinuxAmd64[] = {
                  "The upper user half, which this layout leaves empty: pointers stay below 2^47."),
     hole(),
     hole_guard(),
-    stack(Placement::fixed, ""),
+    stack(Placement::fixed),
     guard(Placement::fixed),
     mappings(RegionId::stack_room, "room under the stack", "", &Landmarks::mapping_top, &Landmarks::guard_start,
              Placement::fixed, Growth::none,
@@ -164,13 +164,13 @@ constexpr RegionRow kProgram32Amd64[] = {
     out_of_reach(i386_layout::kSpaceEnd, amd64_layout::kHoleStart, "Above the 4 GB that a 32-bit program can name."),
     nobody(RegionId::out_of_reach, "gap above USERLIMIT32", "USERLIMIT32", amd64_layout::kUserLimit32,
            i386_layout::kSpaceEnd, Placement::fixed, "The end of the 4 GB, not given to 32-bit programs."),
-    mappings(RegionId::user_memory, "the program", "", i386_layout::kUserText, amd64_layout::kUserLimit32,
+    mappings(RegionId::user_memory, "the program", "USRSTACK32", i386_layout::kUserText, amd64_layout::kUserLimit32,
              Placement::fixed, Growth::none, kProgram32),
     shared_objects(&Landmarks::mapping_top),
     heap(i386_layout::kUserText),
     data(i386_layout::kUserText),
     text(i386_layout::kUserText),
-    stack(Placement::fixed, "USRSTACK32"),
+    stack(Placement::fixed),
     guard(Placement::fixed),
     mappings(RegionId::stack_room, "room under the stack", "", kLowestUserAddress, &Landmarks::guard_start,
              Placement::fixed, Growth::none, kStackRoom32),
@@ -178,13 +178,13 @@ constexpr RegionRow kProgram32Amd64[] = {
 };
 
 constexpr RegionRow kIllumosI386[] = {
-    mappings(RegionId::user_memory, "the program", "", i386_layout::kUserText, &Landmarks::kernelbase, Placement::fixed,
-             Growth::none, kProgram32),
+    mappings(RegionId::user_memory, "the program", "USRSTACK", i386_layout::kUserText, &Landmarks::kernelbase,
+             Placement::fixed, Growth::none, kProgram32),
     shared_objects(&Landmarks::mapping_top),
     heap(i386_layout::kUserText),
     data(i386_layout::kUserText),
     text(i386_layout::kUserText),
-    stack(Placement::fixed, "USRSTACK"),
+    stack(Placement::fixed),
     guard(Placement::fixed),
     mappings(RegionId::stack_room, "room under the stack", "", kLowestUserAddress, &Landmarks::guard_start,
              Placement::fixed, Growth::none, kStackRoom32),

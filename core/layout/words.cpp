@@ -214,9 +214,9 @@ const char* describe(Outcome outcome) {
     case Outcome::copy_fails_or_panics:
       return "EFAULT in the routines that copy from and to user memory; elsewhere it panics";
     case Outcome::signal_unmapped:
-      return "SIGSEGV (SEGV_MAPERR)";
+      return "SIGSEGV (SEGV_MAPERR): nothing is mapped there for a program";
     case Outcome::signal_denied:
-      return "SIGSEGV (SEGV_ACCERR)";
+      return "SIGSEGV (SEGV_ACCERR): no page there ever has that right";
     case Outcome::signal_non_canonical:
       return "SIGSEGV (SI_KERNEL, si_addr 0): a general-protection fault";
     case Outcome::panics:
@@ -236,7 +236,7 @@ void describe(TextBuffer& out, const AddressMap& map, const Explanation& explana
         return;
       }
       out.text("A null pointer plus ").hex(value).text(" (").decimal(value);
-      out.text("): most likely a member at that offset, or an element of an array, of something that is not there.");
+      out.text("): most likely a member or an array element at that offset of something that is not there.");
       return;
     case Clue::negative_number:
       out.text("The number -")

@@ -21,7 +21,8 @@ class TextBuffer {
   TextBuffer& hex(std::uint64_t value);  // 0x2a: lower case, no leading zeros
   // As in the tables: 0xFFFFFFFF.FBC00000, or 0xFE800000 on i386.
   TextBuffer& address(VirtAddr address, Arch arch);
-  // 64 KiB, 951.9 MiB, 1 byte: rounded to a tenth of the largest unit that is not above it.
+  // 64 KiB, 951.9 MiB, 1 byte: in the largest unit that is not above it; with a decimal only if it was rounded, so that
+  // 2 TiB is exact and 2.0 TiB is not.
   TextBuffer& size(ByteCount size);
 
   [[nodiscard]] const char* c_str() const { return buffer_.data(); }

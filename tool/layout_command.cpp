@@ -1,0 +1,145 @@
+// `vellum layout`: the map of a machine, as a picture, a table or JSON.
+#include <cstdio>
+
+#include <fmt/core.h>
+
+#include "machine_options.hpp"
+#include "print.hpp"
+
+namespace vellum::tool {
+namespace {
+
+constexpr const char* kSchema = "vellum.layout/1";
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  vellum layout                       the 64-bit kernel with 4 GiB of memory\n"
+    "  vellum layout --memory 512G         above 256 GiB the bases move down\n"
+    "  vellum layout --arch i386           the 32-bit kernel\n"
+    "  vellum layout --user linux          a program with all its addresses below 2^47\n"
+    "  vellum layout --user i386           a 32-bit program on the 64-bit kernel\n"
+    "  vellum layout --json | jq -r '.regions[] | .start + \" \" + .name'\n"
+    "\n"
+    "In the picture the address at a line is where the region above the line begins; v and ^ say\n"
+    "which way a region fills. Rights are the most that any page there has.\n"
+    "Exit status: 0, or 1 when there is no sound layout for that much memory.";
+constexpr std::size_t kBoxWidth = 30;
+
+class Picture {
+ public:
+  explicit Picture(const AddressMap& map) : map_(map), address_width_(address_text(VirtAddr(0), map.arch()).size()) {}
+
+  void print() const {
+    fmt::print("{} kernel, {} of memory, user half: {}\n\n", name_of(map_.arch()), size_text(map_.physical_top()),
+               name_of(map_.model()));
+    border(std::string(address_width_, ' '), '+', "");
+    for (const Region& region : map_.regions()) {
+      print_region(region);
+    }
+  }
+
+ private:
+  void print_region(const Region& region) const {
+    const RegionRow& row = *region.row;
+    const bool is_used = row.accessor != Accessor::nobody;
+    const std::string who = is_used ? "  " + access_text(row) : "";
+    line(row.name, row.growth, fmt::format("{:>9}{}", size_text(region.range.size()), who), is_used ? '|' : ':');
+    for (const RegionRow& part : region.parts) {
+      line(fmt::format("  {}", part.name), part.growth, "", '|');
+    }
+    const bool is_lowest = region.range.start() == VirtAddr(0);
+    border(address_text(region.range.start(), map_.arch()), is_lowest ? '+' : '|', label(row));
+  }
+
+  static std::string label(const RegionRow& row) {
+    const std::string symbol = row.symbol;
+    switch (row.placement) {
+      case Placement::floating:
+        return symbol.empty() ? "(floats)" : symbol + " (floats)";
+      case Placement::fixed_or_lower:
+        return symbol.empty() ? "" : symbol + " (lower above 256 GB)";
+      default:
+        return symbol;
+    }
+  }
+
+  void line(std::string_view name, Growth growth, const std::string& right, char side) const {
+    const char arrow = growth == Growth::up ? '^' : growth == Growth::down ? 'v' : ' ';
+    fmt::print("{:{}}  {} {:<{}}{} {}{}{}\n", "", address_width_, side, name, kBoxWidth - 4, arrow, side,
+               right.empty() ? "" : "  ", right);
+  }
+
+  static void border(const std::string& address, char corner, const std::string& right) {
+    fmt::print("{}  {}{:-<{}}{}{}{}\n", address, corner, "", kBoxWidth - 1, corner, right.empty() ? "" : " ", right);
+  }
+
+  const AddressMap& map_;
+  std::size_t address_width_;
+};
+
+void print_markdown_row(const RegionRow& row, const std::string& from, const std::string& size) {
+  const std::string symbol = row.symbol[0] == '\0' ? "" : fmt::format(" (`{}`)", row.symbol);
+  const std::string grows = row.growth == Growth::none ? "" : fmt::format(", grows {}", name_of(row.growth));
+  fmt::print("| {} | {}{}{} | {} | {} | {} | {} | {} | {} |\n", from, row.name, symbol, grows, size,
+             name_of(row.placement), access_text(row), page_sizes_text(row.page_sizes), describe(row.stray),
+             row.purpose);
+}
+
+void print_markdown(const AddressMap& map) {
+  fmt::print("| from | region | size | place | access | pages | a stray access | what it is for |\n");
+  fmt::print("|---|---|---|---|---|---|---|---|\n");
+  for (const Region& region : map.regions()) {
+    print_markdown_row(*region.row, fmt::format("`{}`", address_text(region.range.start(), map.arch())),
+                       size_text(region.range.size()));
+    for (const RegionRow& part : region.parts) {
+      print_markdown_row(part, "in it", "");
+    }
+  }
+}
+
+void print_json(const AddressMap& map) {
+  nlohmann::ordered_json document = {{"schema", kSchema},
+                                     {"arch", name_of(map.arch())},
+                                     {"user", name_of(map.model())},
+                                     {"memory", map.physical_top().value()},
+                                     {"regions", nlohmann::ordered_json::array()}};
+  for (const Region& region : map.regions()) {
+    document["regions"].push_back(region_json(region, map));
+  }
+  fmt::print("{}\n", document.dump(2));
+}
+
+ExitStatus print_layout(const MachineOptions& options) {
+  const auto map = make_map(options, kSchema);
+  if (!map.has_value()) {
+    return ExitStatus::no_answer;
+  }
+  switch (options.format) {
+    case OutputFormat::text:
+      Picture(*map).print();
+      break;
+    case OutputFormat::json:
+      print_json(*map);
+      break;
+    case OutputFormat::markdown:
+      print_markdown(*map);
+      break;
+  }
+  return ExitStatus::ok;
+}
+
+}  // namespace
+
+void add_layout_command(CLI::App& app, ExitStatus& status) {
+  CLI::App* const command =
+      app.add_subcommand("layout", "Draw the map of an address space, from high to low addresses");
+  const auto options = std::make_shared<MachineOptions>();
+  add_machine_options(*command, *options);
+  command
+      ->add_flag_callback(
+          "--markdown", [options] { options->format = OutputFormat::markdown; }, "Print the table with all its columns")
+      ->excludes("--json");
+  command->footer(kExamples);
+  command->callback([options, &status] { status = print_layout(*options); });
+}
+
+}  // namespace vellum::tool

@@ -1,0 +1,74 @@
+// The `vellum` command.
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include <fmt/core.h>
+
+#include "commands.hpp"
+
+namespace vellum::tool {
+namespace {
+
+bool has_command(const CLI::App& app, const std::string& name) {
+  return std::ranges::any_of(app.get_subcommands(nullptr),
+                             [&name](const CLI::App* command) { return command->check_name(name); });
+}
+
+std::string no_such_command(const std::string& name) {
+  return fmt::format("there is no command '{}'; `vellum help` lists those that there are", name);
+}
+
+// `vellum help [COMMAND]`, besides --help everywhere.
+void add_help_command(CLI::App& app, ExitStatus& status) {
+  CLI::App* const help = app.add_subcommand("help", "Show the help of a command");
+  const auto name = std::make_shared<std::string>();
+  help->add_option("COMMAND", *name, "The command to explain");
+  help->callback([&app, &status, name] {
+    if (!name->empty() && !has_command(app, *name)) {
+      fmt::print(stderr, "vellum: {}\n", no_such_command(*name));
+      status = ExitStatus::usage;
+      return;
+    }
+    fmt::print("{}", name->empty() ? app.help() : app.get_subcommand(*name)->help());
+  });
+}
+
+int run(int argument_count, char** arguments) {
+  CLI::App app("Look at Vellum's virtual memory: where everything lies in an address space, and why.", "vellum");
+  app.set_version_flag("--version", "vellum " VELLUM_VERSION);
+  app.require_subcommand(1);
+  app.footer(
+      "Examples:\n"
+      "  vellum layout --memory 512G        the 64-bit kernel's map on a machine with 512 GiB\n"
+      "  vellum explain 0x2a                what lies there, and what an access to it means\n"
+      "\n"
+      "Exit status: 0 answered, 1 there is no such layout or address, 2 wrong usage.\n"
+      "`vellum help COMMAND` shows the options and examples of a command.");
+  app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
+    const auto parsed = failed->get_subcommands();
+    const std::string command = parsed.empty() ? "vellum" : "vellum " + parsed.front()->get_name();
+    return fmt::format("vellum: {}\nTry `{} --help`.\n", error.what(), command);
+  });
+  ExitStatus status = ExitStatus::ok;
+  add_layout_command(app, status);
+  add_explain_command(app, status);
+  add_help_command(app, status);
+
+  if (argument_count > 1 && arguments[1][0] != '-' && !has_command(app, arguments[1])) {
+    fmt::print(stderr, "vellum: {}\n", no_such_command(arguments[1]));
+    return static_cast<int>(ExitStatus::usage);
+  }
+  try {
+    app.parse(argument_count, arguments);
+  } catch (const CLI::ParseError& error) {
+    // --help and --version arrive here too, as errors of code 0.
+    return static_cast<int>(app.exit(error) == 0 ? ExitStatus::ok : ExitStatus::usage);
+  }
+  return static_cast<int>(status);
+}
+
+}  // namespace
+}  // namespace vellum::tool
+
+int main(int argument_count, char** arguments) { return vellum::tool::run(argument_count, arguments); }
