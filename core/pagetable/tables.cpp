@@ -107,7 +107,7 @@ void Tables<F>::deny_writes(Node& node) const {
     return;
   }
   const auto window = machine().window(node.table);
-  std::uint64_t* const table = entries(window.data());
+  AlignedWord* const table = entries(window.data());
   for (unsigned slot = 0; slot < node.slot_count; ++slot) {
     if ((__atomic_load_n(table + slot, __ATOMIC_RELAXED) & X86EntryBits::kWrite) != 0) {
       __atomic_fetch_and(table + slot, ~X86EntryBits::kWrite, __ATOMIC_ACQ_REL);

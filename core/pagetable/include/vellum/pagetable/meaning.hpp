@@ -49,6 +49,10 @@ class Traits {
 
   [[nodiscard]] constexpr unsigned bits() const { return bits_; }
   [[nodiscard]] constexpr bool is_shared() const { return (bits_ & 1U) != 0; }
+  // Not counted when memory is promised.
+  [[nodiscard]] static constexpr Traits no_reserve() { return Traits(4); }
+
+  [[nodiscard]] constexpr bool is_unreserved() const { return (bits_ & 4U) != 0; }
   [[nodiscard]] constexpr bool is_growing_down() const { return (bits_ & 2U) != 0; }
 
   constexpr bool operator==(const Traits&) const = default;

@@ -1,6 +1,8 @@
 // Where nodes, their tables and their runs come from and go to.
 #pragma once
 
+#include <span>
+
 #include <vellum/arena/object_cache.hpp>
 #include <vellum/base/epoch.hpp>
 #include <vellum/pagetable/entry.hpp>
@@ -9,14 +11,17 @@
 
 namespace vellum {
 
-// Counts the entries that name a swap slot.
-class SwapReferences {
+// What entries that name swap slots need of a swap device.
+class SwapStore {
  public:
+  // A slot is kept as long as entries name it; it counts them.
   virtual void retain(SwapSlot slot) = 0;
   virtual void release(SwapSlot slot) = 0;
+  // Fills a page from a slot. Called with no lock held and outside of sections. Error: io_error.
+  [[nodiscard]] virtual Result<void> read(SwapSlot slot, std::span<std::byte> page) = 0;
 
  protected:
-  ~SwapReferences() = default;
+  ~SwapStore() = default;
 };
 
 class NodeStore {
@@ -47,8 +52,8 @@ class NodeStore {
   void destroy_run_block(RunBlock& block);
 
   // Whom to tell about entries that name swap slots; must be set before the first such entry.
-  void set_swap(SwapReferences& swap) { swap_ = &swap; }
-  [[nodiscard]] SwapReferences& swap() {
+  void set_swap(SwapStore& swap) { swap_ = &swap; }
+  [[nodiscard]] SwapStore& swap() {
     VELLUM_CHECK(swap_ != nullptr);
     return *swap_;
   }
@@ -64,7 +69,7 @@ class NodeStore {
   PhysicalMemory& memory_;
   PageSource& source_;
   EpochDomain& epochs_;
-  SwapReferences* swap_ = nullptr;
+  SwapStore* swap_ = nullptr;
   ObjectCache nodes_;
   ObjectCache run_blocks_[kRunClasses];
 };

@@ -106,7 +106,9 @@ class Tables {
   void release(Node& node, TlbGather<F>& gather) const;
 
  private:
-  [[nodiscard]] static std::uint64_t* entries(std::byte* table) { return reinterpret_cast<std::uint64_t*>(table); }
+  // On i386 a plain 64-bit number is aligned to 4 bytes only.
+  using AlignedWord [[gnu::aligned(8)]] = std::uint64_t;
+  [[nodiscard]] static AlignedWord* entries(std::byte* table) { return reinterpret_cast<AlignedWord*>(table); }
   void tear_down(Node& node, TlbGather<F>& gather) const;
 
   NodeStore* store_;

@@ -1,0 +1,344 @@
+// The page fault.
+
+#include <vellum/pagetable/instantiate.hpp>
+#include <vellum/space/space.hpp>
+
+#include "attempt.hpp"
+
+namespace vellum {
+
+template <PageTableFormat F>
+FaultVerdict AddressSpace<F>::fault(VirtAddr address, Access access) {
+  if (!layout_.contains(address)) {
+    return FaultVerdict::no_mapping;
+  }
+  const Vpn page = vpn_of<F>(address);
+  for (;;) {
+    Step step;
+    MemoryObject<F>* object = nullptr;
+    PageIndex index;
+    SwapSlot slot;
+    {
+      const TreeSection section(tree);
+      TlbGather<F> gather(tree, section.cpu());
+      Attempt trial{.page = page, .access = access, .gather = gather};
+      step = attempt(trial);
+      if (step == Step::open) {
+        step = open_path(page, gather).ok() ? Step::again : Step::no_memory;
+      }
+      gather.finish();
+      object = trial.object;
+      index = trial.index;
+      slot = trial.slot;
+    }
+    switch (step) {
+      case Step::done:
+        return FaultVerdict::resolved;
+      case Step::no_memory:
+        return FaultVerdict::out_of_memory;
+      case Step::populate: {
+        const Result<void> populated = object->populate(index);
+        object->release();
+        if (!populated.ok()) {
+          return populated.error() == Errno::no_memory ? FaultVerdict::out_of_memory : FaultVerdict::bus_error;
+        }
+        break;
+      }
+      case Step::swap_in: {
+        const Result<void> read = swap_in(page, slot);
+        if (!read.ok()) {
+          return read.error() == Errno::no_memory ? FaultVerdict::out_of_memory : FaultVerdict::bus_error;
+        }
+        break;
+      }
+      case Step::settle:
+        switch (settle(page, access)) {
+          case Settled::permitted:
+            break;
+          case Settled::no_mapping:
+            return FaultVerdict::no_mapping;
+          case Settled::access_denied:
+            return FaultVerdict::access_denied;
+          case Settled::no_memory:
+            return FaultVerdict::out_of_memory;
+        }
+        break;
+      case Step::again:
+      case Step::open:
+        break;
+    }
+  }
+}
+
+template <PageTableFormat F>
+typename AddressSpace<F>::Walk AddressSpace<F>::descend(Vpn page) const {
+  Walk walk{.node = tree.root, .owner = tree.root, .exclusive = true, .links_writable = true};
+  while (walk.node->level > 1) {
+    const Entry entry = tables_.load(*walk.node, tables_.slot_of(*walk.node, page));
+    if (entry.bits == 0) {
+      break;
+    }
+    Node& child = tables_.child(entry, *walk.node);
+    if (!child.object_owned && child.share.load(std::memory_order_acquire) > 1) {
+      walk.exclusive = false;
+    }
+    if (!F::rights(entry, walk.node->level).write) {
+      walk.links_writable = false;
+    }
+    walk.node = &child;
+    if (child.owning.load(std::memory_order_acquire)) {
+      walk.owner = &child;
+    }
+  }
+  return walk;
+}
+
+template <PageTableFormat F>
+typename AddressSpace<F>::Step AddressSpace<F>::attempt(Attempt& attempt) {
+  const Walk walk = descend(attempt.page);
+  Node& node = *walk.node;
+  const LockGuard guard(node.lock);
+  if (node.stale.load(std::memory_order_relaxed)) {
+    return Step::again;
+  }
+  std::optional<Meaning> meaning;
+  if (node.owning.load(std::memory_order_relaxed)) {
+    if (walk.owner != &node) {
+      return Step::again;
+    }
+    meaning = node.meaning_at(tables_.slot_of(node, attempt.page));
+  } else if (walk.owner == &node) {
+    return Step::again;
+  } else {
+    meaning = walk.owner->meaning_at_unlocked(tables_.slot_of(*walk.owner, attempt.page));
+  }
+  if (!meaning || !permits(meaning->prot, attempt.access)) {
+    return Step::settle;
+  }
+  if (node.level > 1) {
+    return add_table(attempt, node, walk, *meaning);
+  }
+  const Entry entry = tables_.load(node, tables_.slot_of(node, attempt.page));
+  switch (tables_.state(entry, node)) {
+    case EntryState::empty:
+      return fill_empty(attempt, node, walk, *meaning);
+    case EntryState::swapped:
+      attempt.slot = EntryCodec<F>::swap_slot(entry);
+      system_.nodes.swap().retain(attempt.slot);
+      return Step::swap_in;
+    case EntryState::page:
+    case EntryState::table:
+      return upgrade(attempt, node, walk, *meaning, entry);
+  }
+  return Step::again;
+}
+
+// The object's own table for a slot, where the mapping lets all of it stand there; null otherwise. A private mapping
+// that may be written would soon need a copy of the table.
+template <PageTableFormat F>
+Result<Node*> AddressSpace<F>::linked_table(const Node& node, unsigned slot, const Meaning& meaning) const {
+  if (meaning.backing == nullptr || !F::restricts(node.level) ||
+      (!meaning.traits.is_shared() && meaning.prot.can_write())) {
+    return nullptr;
+  }
+  const auto& mapping = static_cast<const Mapping<F>&>(*meaning.backing);
+  const unsigned level = node.level - 1U;
+  if (!mapping.is_congruent(level)) {
+    return nullptr;
+  }
+  const Result<Node*> table = mapping.object.table_for(mapping.index_of(tables_.page_of(node, slot)), level);
+  if (!table.ok() && table.error() == Errno::out_of_range) {
+    return nullptr;
+  }
+  return table;
+}
+
+template <PageTableFormat F>
+typename AddressSpace<F>::Step AddressSpace<F>::add_table(Attempt& attempt, Node& node, const Walk& walk,
+                                                          const Meaning& meaning) {
+  const unsigned slot = tables_.slot_of(node, attempt.page);
+  if (tables_.load(node, slot).bits != 0) {
+    return Step::again;
+  }
+  if (node.object_owned) {
+    // A part of the object's own tree, linked: only the object adds to it.
+    const auto& mapping = static_cast<const Mapping<F>&>(*meaning.backing);
+    attempt.object = &mapping.object;
+    attempt.index = mapping.index_of(attempt.page);
+    attempt.object->retain();
+    return Step::populate;
+  }
+  const bool sink_now = !F::restricts(node.level) || (system_.meaning_placement == MeaningPlacement::deepest &&
+                                                      walk.exclusive && walk.owner == &node);
+  if (sink_now && !node.reserve_runs(2).ok()) {
+    return Step::no_memory;
+  }
+  const Result<Node*> linked = linked_table(node, slot, meaning);
+  if (!linked.ok()) {
+    return Step::no_memory;
+  }
+  Node* child = linked.value();
+  EntryRights rights = walk.owner == &node ? tables_.allowed(meaning.prot) : EntryRights::everything();
+  if (child == nullptr) {
+    const Result<Node*> created = tables_.create_child(node, slot);
+    if (!created.ok()) {
+      return Step::no_memory;
+    }
+    child = created.value();
+    rights.write = rights.write && walk.exclusive;
+    if (sink_now) {
+      const LockGuard guard(child->lock);
+      tables_.push_down(node, slot, *child, meaning, attempt.gather);
+      rights = EntryRights::everything();
+    }
+  } else {
+    rights.write = rights.write && walk.exclusive && meaning.traits.is_shared();
+  }
+  tables_.link(node, slot, *child, rights, true);
+  return Step::again;
+}
+
+// A new page in an empty entry of a leaf.
+template <PageTableFormat F>
+void AddressSpace<F>::enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights) {
+  ++leaf.live;
+  if (frame != system_.zero_frame()) {
+    ++leaf.resident;
+  }
+  leaf.granted |= tables_.grant_bits(rights);
+  tables_.set(leaf, slot, EntryCodec<F>::page(frame, 1, rights));
+}
+
+template <PageTableFormat F>
+typename AddressSpace<F>::Step AddressSpace<F>::fill_empty(Attempt& attempt, Node& leaf, const Walk& walk,
+                                                           const Meaning& meaning) {
+  const bool write = attempt.access == Access::write;
+  if (write && (!walk.exclusive || !walk.links_writable) && !leaf.object_owned) {
+    return Step::open;
+  }
+  if (meaning.backing != nullptr) {
+    return fill_from_object(attempt, leaf, meaning);
+  }
+  EntryRights rights = tables_.allowed(meaning.prot);
+  const unsigned slot = tables_.slot_of(leaf, attempt.page);
+  if (!write) {
+    rights.write = false;
+    enter_page(leaf, slot, system_.zero_frame(), rights);
+    return Step::done;
+  }
+  const Result<Pfn> frame = system_.memory.allocate(Contents::zeroed);
+  if (!frame.ok()) {
+    return Step::no_memory;
+  }
+  system_.memory.frame(frame.value()).assign(FrameKind::anonymous, nullptr, 0);
+  enter_page(leaf, slot, frame.value(), rights);
+  return Step::done;
+}
+
+template <PageTableFormat F>
+typename AddressSpace<F>::Step AddressSpace<F>::fill_from_object(Attempt& attempt, Node& leaf, const Meaning& meaning) {
+  const auto& mapping = static_cast<const Mapping<F>&>(*meaning.backing);
+  const PageIndex index = mapping.index_of(attempt.page);
+  const bool write = attempt.access == Access::write;
+  const bool copy = write && !meaning.traits.is_shared();
+  std::optional<Pfn> frame;
+  if (!leaf.object_owned) {
+    frame = mapping.object.lookup(index, copy ? Access::read : attempt.access);
+  }
+  if (!frame) {
+    attempt.object = &mapping.object;
+    attempt.index = index;
+    attempt.object->retain();
+    return Step::populate;
+  }
+  if (copy) {
+    const Step step = copy_page(attempt, leaf, meaning, *frame);
+    attempt.gather.release_frame(*frame);
+    return step;
+  }
+  EntryRights rights = tables_.allowed(meaning.prot);
+  rights.write = write;
+  enter_page(leaf, tables_.slot_of(leaf, attempt.page), *frame, rights);
+  return Step::done;
+}
+
+// Puts a private copy of a page where that page, or nothing, is.
+template <PageTableFormat F>
+typename AddressSpace<F>::Step AddressSpace<F>::copy_page(Attempt& attempt, Node& leaf, const Meaning& meaning,
+                                                          Pfn from) {
+  const bool zero = from == system_.zero_frame();
+  const Result<Pfn> copy = system_.memory.allocate(zero ? Contents::zeroed : Contents::any);
+  if (!copy.ok()) {
+    return Step::no_memory;
+  }
+  if (!zero) {
+    const auto source = tables_.machine().window(from);
+    const auto target = tables_.machine().window(copy.value());
+    __builtin_memcpy(target.data(), source.data(), kPageSize);
+  }
+  system_.memory.frame(copy.value()).assign(FrameKind::anonymous, nullptr, 0);
+  const unsigned slot = tables_.slot_of(leaf, attempt.page);
+  const Entry old = tables_.load(leaf, slot);
+  if (old.bits == 0) {
+    enter_page(leaf, slot, copy.value(), tables_.allowed(meaning.prot));
+    return Step::done;
+  }
+  if (zero) {
+    ++leaf.resident;
+  }
+  leaf.granted |= tables_.grant_bits(tables_.allowed(meaning.prot));
+  tables_.set(leaf, slot, EntryCodec<F>::page(copy.value(), 1, tables_.allowed(meaning.prot)));
+  attempt.gather.flush(VpnRange::must(attempt.page, PageCount(1)));
+  attempt.gather.release_frame(from);
+  return Step::done;
+}
+
+// The page is there, but the access needs more than its entry grants.
+template <PageTableFormat F>
+typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt& attempt, Node& leaf, const Walk& walk,
+                                                        const Meaning& meaning, Entry entry) {
+  const unsigned slot = tables_.slot_of(leaf, attempt.page);
+  const EntryRights has = F::rights(entry, 1);
+  if (attempt.access != Access::write) {
+    if (leaf.object_owned || !tables_.limit(leaf, slot, meaning.prot)) {
+      // The tables permit it: the TLB was not told, for rights that are added need no flush.
+      attempt.gather.flush(VpnRange::must(attempt.page, PageCount(1)));
+    }
+    return Step::done;
+  }
+  const bool linked = leaf.object_owned;
+  if (!walk.exclusive || !walk.links_writable || (linked && !meaning.traits.is_shared())) {
+    return Step::open;
+  }
+  if (has.write) {
+    attempt.gather.flush(VpnRange::must(attempt.page, PageCount(1)));
+    return Step::done;
+  }
+  const Pfn pfn = EntryCodec<F>::frame(entry, 1);
+  Frame& frame = system_.memory.frame(pfn);
+  if (meaning.traits.is_shared()) {
+    // The first write to a clean page of a file: it becomes dirty.
+    const auto& mapping = static_cast<const Mapping<F>&>(*meaning.backing);
+    if (linked) {
+      tables_.set(leaf, slot, EntryCodec<F>::with(entry, 1, EntryRights::everything(), true));
+      return Step::done;
+    }
+    const std::optional<Pfn> dirtied = mapping.object.lookup(mapping.index_of(attempt.page), Access::write);
+    if (!dirtied) {
+      return Step::again;  // being truncated: its entry here is about to go
+    }
+    attempt.gather.release_frame(*dirtied);
+    VELLUM_ASSERT(*dirtied == pfn);
+  } else if (frame.kind() != FrameKind::anonymous || frame.share() != 1) {
+    return copy_page(attempt, leaf, meaning, pfn);
+  }
+  leaf.granted |= tables_.grant_bits(tables_.allowed(meaning.prot));
+  tables_.set(leaf, slot, EntryCodec<F>::with(entry, 1, tables_.allowed(meaning.prot), true));
+  return Step::done;
+}
+
+#define VELLUM_COMPILE(F) template FaultVerdict AddressSpace<F>::fault(VirtAddr, Access);
+VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
+#undef VELLUM_COMPILE
+
+}  // namespace vellum

@@ -1,0 +1,84 @@
+// fork: the child's root names the same tables as the parent's, and neither may write through it. What each then writes
+// it copies for itself, node by node along the path (open_path in open.cpp).
+
+#include <vellum/pagetable/instantiate.hpp>
+#include <vellum/space/space.hpp>
+
+namespace vellum {
+
+template <PageTableFormat F>
+Result<AddressSpace<F>*> AddressSpace<F>::fork() {
+  const LockGuard guard(lock_);
+  AddressSpace* const child = VELLUM_TRY(create_in(system_, layout_, *family_));
+  {
+    const LockGuard child_guard(child->lock_);
+    child->break_start_ = break_start_;
+    child->break_end_ = break_end_;
+    child->break_limit_ = break_limit_;
+  }
+  child->place_below_.store(place_below_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+
+  CpuSection<Machine> section(system_.memory.machine());
+  const CpuIndex cpu = system_.memory.machine().current_cpu();
+  // No object may look for pages in the family while one of its trees is closed; see Family::change.
+  family_->lock.lock();
+  tree.closed.store(true, std::memory_order_seq_cst);
+  system_.epochs.wait_for_sections(cpu);
+  system_.epochs.enter(cpu);
+  const Result<void> shared = share_root_with(*child);
+  {
+    TlbGather<F> gather(tree, cpu);
+    gather.flush_everything();
+    gather.finish();
+  }
+  tree.closed.store(false, std::memory_order_release);
+  family_->lock.unlock();
+  system_.epochs.leave(cpu);
+  if (!shared.ok()) {
+    child->destroy();
+    return shared.error();
+  }
+  child->count_mapped(cpu, static_cast<std::int64_t>(mapped().value()));
+  return child;
+}
+
+// Where the root cannot deny writing, its children deny it in each of their entries.
+template <PageTableFormat F>
+Result<void> AddressSpace<F>::share_root_with(AddressSpace& child) {
+  Node& from = *tree.root;
+  Node& to = *child.tree.root;
+  const LockGuard from_guard(from.lock);
+  const LockGuard to_guard(to.lock);
+  VELLUM_TRY(to.copy_runs(from));
+  unsigned left = from.live;
+  for (unsigned slot = 0; left > 0; ++slot) {
+    Entry entry = tables_.load(from, slot);
+    if (entry.bits == 0) {
+      continue;
+    }
+    --left;
+    Node& below = tables_.child(entry, from);
+    below.share.fetch_add(1, std::memory_order_relaxed);
+    if (F::restricts(from.level)) {
+      tables_.deny_write(from, slot);
+      entry.bits &= ~X86EntryBits::kWrite;
+    } else {
+      const LockGuard below_guard(below.lock);
+      tables_.deny_writes(below);
+    }
+    tables_.set(to, slot, entry);
+  }
+  for (unsigned slot = from.slot_count; slot < entry_count<F>(from.level); ++slot) {
+    tables_.set(to, slot, tables_.load(from, slot));
+  }
+  to.live = from.live;
+  to.owning_children = from.owning_children;
+  to.granted = from.granted;
+  return {};
+}
+
+#define VELLUM_COMPILE(F) template Result<AddressSpace<F>*> AddressSpace<F>::fork();
+VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
+#undef VELLUM_COMPILE
+
+}  // namespace vellum

@@ -1,0 +1,232 @@
+// Address spaces: what a process can touch.
+//
+// Concepts. A space is its page-table tree (pagetable/): what an address means stands in the tree, and nowhere else.
+// The operations here are Linux's mmap, munmap, mprotect, brk, fork and page fault, with its results and errors; each
+// is one transaction of the cursor, in a file of its own. A fault fills what a meaning promises: zeros, an object's
+// page, a private copy. fork shares the parent's whole tree with the child and denies both the right to write it; what
+// is then written is copied node by node, page by page, along the path of the write only.
+//
+// Implementation. A fault goes down the tree without locks, locks the one node where something is missing, looks again,
+// and does one step: enters a table, enters a page, copies a page. Where the way down is not exclusively this space's
+// and the access is a write, open_path() first makes it so, from the top. A fault that finds no right to the access
+// settles the question under the locks of the cursor before it says so, because what it saw without them may be half a
+// change.
+//
+// Locks: lock_ (rank space): the program break, and forks one at a time; the family's; the nodes' (see cursor.hpp and
+// tables.hpp). fork closes the tree: operations wait outside (TreeSection) until it is done.
+//
+// Never: sleeps inside a section; trusts an address, a length or a right that it was given; changes what an address
+// means in a node that others reach too.
+#pragma once
+
+#include <atomic>
+#include <optional>
+
+#include <vellum/base/lock.hpp>
+#include <vellum/object/object.hpp>
+#include <vellum/pagetable/cursor.hpp>
+#include <vellum/space/family.hpp>
+#include <vellum/space/layout.hpp>
+#include <vellum/space/system.hpp>
+
+namespace vellum {
+
+// What became of a fault.
+enum class FaultVerdict : std::uint8_t {
+  resolved,       // try the access again
+  no_mapping,     // SIGSEGV, SEGV_MAPERR: nothing is mapped there
+  access_denied,  // SIGSEGV, SEGV_ACCERR: what is mapped there does not permit it
+  bus_error,      // SIGBUS: beyond the end of the file, or the file cannot be read
+  out_of_memory,  // no page for it; nothing changed
+};
+
+enum class Placement : std::uint8_t {
+  anywhere,         // `address` is a hint, used where it is free
+  fixed,            // exactly there; what was there is unmapped
+  fixed_no_replace  // exactly there, or not at all
+};
+
+enum class Populate : std::uint8_t { on_demand, now };
+
+template <PageTableFormat F>
+struct MapRequest {
+  VirtAddr address;
+  ByteCount length;
+  Prot prot;
+  Prot maximum = Prot::all();
+  Traits traits{};  // shared; grows_down; no_reserve
+  Placement placement = Placement::anywhere;
+  Populate populate = Populate::on_demand;
+  MemoryObject<F>* object = nullptr;  // null: anonymous; private where traits do not say shared
+  ByteCount offset{0};                // into the object
+};
+
+// A stretch of addresses that mean the same, as /proc/PID/maps shows it.
+template <PageTableFormat F>
+struct Region {
+  VirtRange range;
+  Prot prot;
+  Prot maximum;
+  Traits traits;
+  MemoryObject<F>* object = nullptr;  // good for as long as the caller knows the region to stay mapped
+  PageIndex first{0};                 // the object's page at the start of the range
+};
+
+template <PageTableFormat F>
+class AddressSpace : public FamilyMember<F> {
+ public:
+  using Request = MapRequest<F>;
+
+  // An empty space. `kernel` is a root whose entries above the user half every space shares, or null.
+  // Error: no_memory.
+  [[nodiscard]] static Result<AddressSpace*> create(VirtualMemory<F>& system, const SpaceLayout& layout, Node* kernel);
+  // Ends the space. No CPU may run it or be in one of its operations.
+  void destroy();
+  AddressSpace(const AddressSpace&) = delete;
+  AddressSpace& operator=(const AddressSpace&) = delete;
+
+  // --- running it
+  // ------------------------------------------------------------------------------------------------------
+
+  // The physical address of the root table, for the CPU's register.
+  [[nodiscard]] PhysAddr root_address() const { return tree.root_address(); }
+  // A CPU is told before it loads the root, and after it loaded another one (and so forgot this one's translations).
+  void activate(CpuIndex cpu) { tree.cpus.add(cpu); }
+  void deactivate(CpuIndex cpu) { tree.cpus.remove(cpu); }
+
+  // --- operations: Linux's system calls without their encoding. Linux's error for each wrong argument
+  // -------------------
+
+  // mmap(2). Returns where. Errors: invalid (no length; a fixed address or an offset not at a page), no_memory (too
+  // long, no room, beyond the end, over a limit, out of pages), not_permitted (fixed, below the lowest address), exists
+  // (fixed_no_replace), access_denied (prot not within maximum), overflow (offset + length). After an error nothing
+  // changed.
+  [[nodiscard]] Result<VirtAddr> map(const Request& request);
+  // munmap(2). Errors: invalid (address not at a page, no length, not within the user half), no_memory; nothing
+  // changed.
+  [[nodiscard]] Result<void> unmap(VirtAddr address, ByteCount length);
+  // mprotect(2). Errors: invalid (address not at a page), no_memory (a hole, or out of pages), access_denied. As on
+  // Linux what lies before a hole or before a mapping that may not have the rights is changed all the same.
+  [[nodiscard]] Result<void> protect(VirtAddr address, ByteCount length, Prot prot);
+  // The heap's start, set once a program is loaded. Page-aligned.
+  void set_break_start(VirtAddr start, ByteCount limit);
+  // brk(2): moves the end of the heap and returns it; where that is not possible, the old end.
+  VirtAddr set_break(VirtAddr end);
+  // fork(2)'s part: a space that is a copy of this one. Costs nothing for each page. Error: no_memory; nothing changed.
+  [[nodiscard]] Result<AddressSpace*> fork();
+  // A program's access was refused by the hardware. `address` may be any.
+  [[nodiscard]] FaultVerdict fault(VirtAddr address, Access access);
+
+  // --- looking
+  // ---------------------------------------------------------------------------------------------------------
+
+  // The first region that ends above `from`, from its own start on; nothing where there is none.
+  [[nodiscard]] std::optional<Region<F>> region_at_or_after(VirtAddr from);
+  // Pages that mean something. Exact when quiescent.
+  [[nodiscard]] PageCount mapped() const;
+  // Frames that the tree names (a frame that two pages name counts twice; the page of zeros does not count), and
+  // tables.
+  struct Residence {
+    PageCount pages{0};
+    PageCount tables{0};
+  };
+  [[nodiscard]] Residence residence();
+  [[nodiscard]] const SpaceLayout& layout() const { return layout_; }
+  [[nodiscard]] VirtualMemory<F>& system() { return system_; }
+  // Panics where nodes contradict each other or the counters. Only while nobody else uses the space or its family.
+  void check_invariants();
+
+  using FamilyMember<F>::tree;
+
+ private:
+  friend class VirtualMemory<F>;
+  friend class TypedCache<AddressSpace<F>>;
+
+  AddressSpace(VirtualMemory<F>& system, const SpaceLayout& layout, Family<F>& family, void* counters);
+
+  // One for each CPU, on a line of its own.
+  struct alignas(kCacheLine) Counters {
+    std::atomic<std::int64_t> mapped{0};
+  };
+  void count_mapped(CpuIndex cpu, std::int64_t pages) {
+    counters_[cpu.value() % system_.counter_slots()].mapped.fetch_add(pages, std::memory_order_relaxed);
+  }
+
+  [[nodiscard]] static Result<AddressSpace*> create_in(VirtualMemory<F>& system, const SpaceLayout& layout,
+                                                       Family<F>& family);
+
+  // map.cpp
+  struct Target {
+    VpnRange pages;
+    Placement placement;
+  };
+  [[nodiscard]] Result<void> check_request(const Request& request, PageCount pages) const;
+  [[nodiscard]] Result<VirtAddr> map_fixed(const Request& request, PageCount pages);
+  [[nodiscard]] Result<VirtAddr> map_anywhere(const Request& request, PageCount pages);
+  [[nodiscard]] Result<void> map_at(const Request& request, const Target& target);
+  [[nodiscard]] Result<void> enter(const Target& target, const Meaning& meaning);
+  [[nodiscard]] PageCount alignment_of(const Request& request, PageCount pages) const;
+  [[nodiscard]] std::optional<Vpn> place(Vpn top, PageCount pages, PageCount alignment, PageCount phase) const;
+  [[nodiscard]] std::optional<Vpn> find_gap(PageCount pages, PageCount alignment, PageCount phase);
+  [[nodiscard]] bool exceeds_commit(PageCount pages) const { return pages > system_.memory.total_count(); }
+  [[nodiscard]] bool exceeds_size(PageCount more) const;
+  void populate(VpnRange pages, Prot prot);
+
+  // protect.cpp
+  struct Permitted {
+    PageCount pages;
+    Result<void> then;
+  };
+  [[nodiscard]] Permitted permitted_part(Cursor<F>& cursor, VpnRange pages, Prot prot) const;
+
+  // fault.cpp
+  enum class Step : std::uint8_t { done, again, settle, open, populate, swap_in, no_memory };
+  struct Walk;
+  struct Attempt;
+  [[nodiscard]] Walk descend(Vpn page) const;
+  [[nodiscard]] Step attempt(Attempt& attempt);
+  [[nodiscard]] Step add_table(Attempt& attempt, Node& node, const Walk& walk, const Meaning& meaning)
+      VELLUM_REQUIRES(node.lock);
+  [[nodiscard]] Result<Node*> linked_table(const Node& node, unsigned slot, const Meaning& meaning) const;
+  [[nodiscard]] Step fill_empty(Attempt& attempt, Node& leaf, const Walk& walk, const Meaning& meaning)
+      VELLUM_REQUIRES(leaf.lock);
+  [[nodiscard]] Step fill_from_object(Attempt& attempt, Node& leaf, const Meaning& meaning) VELLUM_REQUIRES(leaf.lock);
+  [[nodiscard]] Step upgrade(Attempt& attempt, Node& leaf, const Walk& walk, const Meaning& meaning, Entry entry)
+      VELLUM_REQUIRES(leaf.lock);
+  [[nodiscard]] Step copy_page(Attempt& attempt, Node& leaf, const Meaning& meaning, Pfn from)
+      VELLUM_REQUIRES(leaf.lock);
+  [[nodiscard]] Result<void> swap_in(Vpn page, SwapSlot slot);
+  void enter_swapped_in(Vpn page, SwapSlot slot, Pfn frame);
+  void enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights) VELLUM_REQUIRES(leaf.lock);
+  [[nodiscard]] Result<void> open_path(Vpn page, TlbGather<F>& gather);
+  void allow_link(Node& node, unsigned slot, Node& child, Prot prot) VELLUM_REQUIRES(node.lock);
+  enum class Settled : std::uint8_t { permitted, no_mapping, access_denied, no_memory };
+  [[nodiscard]] Settled settle(Vpn page, Access access);
+  [[nodiscard]] Settled grow_down(Cursor<F>& cursor, Vpn page, CpuIndex cpu);
+
+  // fork.cpp
+  [[nodiscard]] Result<void> share_root_with(AddressSpace& child);
+
+  // query.cpp
+  void add_residence(Node& node, Residence& sum);
+  std::uint64_t check_node(Node& node, const Meaning* above, bool exclusive);
+
+  VirtualMemory<F>& system_;
+  SpaceLayout layout_;
+  Tables<F> tables_;
+  Family<F>* const family_;
+  Counters* const counters_;
+  // Mappings without an address go below this, as long as that is free.
+  std::atomic<std::uint64_t> place_below_;
+
+  Spinlock lock_{LockRank::space};
+  VirtAddr break_start_ VELLUM_GUARDED_BY(lock_){};
+  VirtAddr break_end_ VELLUM_GUARDED_BY(lock_){};
+  ByteCount break_limit_ VELLUM_GUARDED_BY(lock_){0};
+};
+
+[[nodiscard]] constexpr bool permits(Prot prot, Access access) {
+  return access == Access::read ? !prot.is_none() : needed_for(access).within(prot);
+}
+
+}  // namespace vellum

@@ -1,0 +1,241 @@
+// mmap: choosing an address, and giving it a meaning.
+
+#include <algorithm>
+
+#include <vellum/pagetable/instantiate.hpp>
+#include <vellum/space/space.hpp>
+
+namespace vellum {
+
+template <PageTableFormat F>
+Result<VirtAddr> AddressSpace<F>::map(const Request& request) {
+  const PageCount pages = pages_for(request.length);
+  VELLUM_TRY(check_request(request, pages));
+  const VirtAddr at = request.placement == Placement::anywhere ? VELLUM_TRY(map_anywhere(request, pages))
+                                                               : VELLUM_TRY(map_fixed(request, pages));
+  if (request.populate == Populate::now) {
+    populate(VpnRange::must(vpn_of<F>(at), pages), request.prot);
+  }
+  return at;
+}
+
+// Linux's order of checks: length, offset, rights, size.
+template <PageTableFormat F>
+Result<void> AddressSpace<F>::check_request(const Request& request, PageCount pages) const {
+  if (request.length.is_zero()) {
+    return Errno::invalid;
+  }
+  if (pages > PageCount(std::uint64_t{1} << (F::kVirtualBits - kPageShift))) {
+    return Errno::no_memory;
+  }
+  if ((request.offset.value() & (kPageSize - 1)) != 0) {
+    return Errno::invalid;
+  }
+  const std::uint64_t last_page = (request.offset.value() >> kPageShift) + pages.value();
+  if (request.object != nullptr && last_page > (~std::uint64_t{0} >> kPageShift)) {
+    return Errno::overflow;
+  }
+  if (!request.prot.within(request.maximum)) {
+    return Errno::access_denied;
+  }
+  const bool promised = request.prot.can_write() || (request.traits.is_shared() && request.object == nullptr);
+  const bool counted =
+      promised && !request.traits.is_unreserved() && !(request.traits.is_shared() && request.object != nullptr);
+  if (counted && exceeds_commit(pages)) {
+    return Errno::no_memory;
+  }
+  return {};
+}
+
+template <PageTableFormat F>
+bool AddressSpace<F>::exceeds_size(PageCount more) const {
+  return more > whole_pages(layout_.size_limit) || mapped() > whole_pages(layout_.size_limit) - more;
+}
+
+template <PageTableFormat F>
+Result<VirtAddr> AddressSpace<F>::map_fixed(const Request& request, PageCount pages) {
+  if (!request.address.is_page_aligned()) {
+    return Errno::invalid;
+  }
+  const Result<VirtRange> range = VirtRange::checked(request.address, bytes_of(pages));
+  if (!range.ok()) {
+    return Errno::no_memory;
+  }
+  if (!layout_.contains(range.value())) {
+    return request.address < layout_.user[0].start() ? Errno::not_permitted : Errno::no_memory;
+  }
+  VELLUM_TRY(
+      map_at(request, {.pages = VpnRange::must(vpn_of<F>(request.address), pages), .placement = request.placement}));
+  return request.address;
+}
+
+// A large piece of an object goes where the object's own tables can be linked; large anonymous memory begins at a
+// table.
+template <PageTableFormat F>
+PageCount AddressSpace<F>::alignment_of(const Request& /*request*/, PageCount pages) const {
+  const PageCount table = entry_span<F>(2);
+  return pages >= table ? table : PageCount(1);
+}
+
+// The highest place for so many pages that ends at `top` or below and leaves `phase` beyond a multiple of `alignment`.
+template <PageTableFormat F>
+std::optional<Vpn> AddressSpace<F>::place(Vpn top, PageCount pages, PageCount alignment, PageCount phase) const {
+  const Vpn bottom = vpn_of<F>(layout_.placement_bottom);
+  if (top < bottom || top - bottom < pages) {
+    return std::nullopt;
+  }
+  const std::uint64_t highest = (top - pages).value();
+  const std::uint64_t mask = alignment.value() - 1;
+  const std::uint64_t excess = (highest - phase.value()) & mask;
+  if (highest - bottom.value() < excess) {
+    return std::nullopt;
+  }
+  return Vpn(highest - excess);
+}
+
+template <PageTableFormat F>
+Result<VirtAddr> AddressSpace<F>::map_anywhere(const Request& request, PageCount pages) {
+  // A hint below the lowest address means the lowest; one that is not free means nothing.
+  if (request.address != VirtAddr(0)) {
+    VirtAddr hint = request.address.align_up(ByteCount(kPageSize));
+    hint = std::max(hint, layout_.user[0].start());
+    const Result<VirtRange> range = VirtRange::checked(hint, bytes_of(pages));
+    if (range.ok() && layout_.contains(range.value())) {
+      const Result<void> mapped =
+          map_at(request, {.pages = VpnRange::must(vpn_of<F>(hint), pages), .placement = Placement::fixed_no_replace});
+      if (mapped.ok()) {
+        return hint;
+      }
+      if (mapped.error() != Errno::exists) {
+        return mapped.error();
+      }
+    }
+  }
+  const PageCount alignment = alignment_of(request, pages);
+  const PageCount phase((request.offset.value() >> kPageShift) & (alignment.value() - 1));
+  std::optional<Vpn> at = place(Vpn(place_below_.load(std::memory_order_relaxed)), pages, alignment, phase);
+  for (bool searched = false;;) {
+    if (at) {
+      const Result<void> mapped =
+          map_at(request, {.pages = VpnRange::must(*at, pages), .placement = Placement::fixed_no_replace});
+      if (mapped.ok()) {
+        place_below_.store(at->value(), std::memory_order_relaxed);
+        return address_of<F>(*at);
+      }
+      if (mapped.error() != Errno::exists) {
+        return mapped.error();
+      }
+    } else if (searched) {
+      return Errno::no_memory;
+    }
+    at = find_gap(pages, alignment, phase);
+    searched = true;
+  }
+}
+
+// The highest gap that fits, by a walk over everything that is mapped.
+template <PageTableFormat F>
+std::optional<Vpn> AddressSpace<F>::find_gap(PageCount pages, PageCount alignment, PageCount phase) {
+  const Vpn bottom = vpn_of<F>(layout_.placement_bottom);
+  const Vpn top = vpn_of<F>(layout_.placement_top - ByteCount(1)) + PageCount(1);
+  std::optional<Vpn> found;
+  const auto consider = [&](Vpn from, Vpn to) {
+    const std::optional<Vpn> candidate = place(to, pages, alignment, phase);
+    if (candidate && *candidate >= from) {
+      found = candidate;
+    }
+  };
+  const TreeSection section(tree);
+  TlbGather<F> gather(tree, section.cpu());
+  {
+    Cursor<F> cursor(tree, gather);
+    const VpnRange all = VpnRange::between(bottom, top);
+    cursor.lock(all);
+    Vpn free_from = bottom;
+    cursor.for_each(all, [&](VpnRange used, const Meaning&) {
+      consider(free_from, used.start());
+      free_from = used.start() + used.size();
+      return true;
+    });
+    consider(free_from, top);
+  }
+  gather.finish();
+  return found;
+}
+
+template <PageTableFormat F>
+Result<void> AddressSpace<F>::map_at(const Request& request, const Target& target) {
+  Meaning meaning = {.backing = nullptr, .prot = request.prot, .maximum = request.maximum, .traits = request.traits};
+  if (request.object == nullptr && !request.traits.is_shared()) {
+    return enter(target, meaning);
+  }
+  ObjectStore<F>& objects = system_.objects;
+  MemoryObject<F>* object = request.object;
+  const bool own = object == nullptr;
+  if (own) {
+    object = VELLUM_TRY(objects.create_anonymous(bytes_of(target.pages.size())));
+  }
+  const PageIndex first(request.offset.value() >> kPageShift);
+  const Result<Mapping<F>*> mapping = objects.create_mapping(*object, *family_, target.pages, first);
+  if (own) {
+    object->release();
+  }
+  if (!mapping.ok()) {
+    return mapping.error();
+  }
+  meaning.backing = mapping.value();
+  const Result<void> entered = enter(target, meaning);
+  if (mapping.value()->release()) {
+    mapping.value()->unreferenced();
+  }
+  return entered;
+}
+
+template <PageTableFormat F>
+Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning) {
+  if (layout_.size_limit != ByteCount(~std::uint64_t{0}) && exceeds_size(target.pages.size())) {
+    return Errno::no_memory;
+  }
+  const TreeSection section(tree);
+  TlbGather<F> gather(tree, section.cpu());
+  Result<void> result;
+  {
+    Cursor<F> cursor(tree, gather);
+    cursor.lock(target.pages);
+    if (target.placement == Placement::fixed_no_replace && !cursor.is_unmapped(target.pages)) {
+      result = Errno::exists;
+    } else {
+      result = cursor.prepare(target.pages, Cursor<F>::Purpose::fill);
+    }
+    if (result.ok()) {
+      const PageCount lost = cursor.replace(target.pages, &meaning);
+      count_mapped(section.cpu(),
+                   static_cast<std::int64_t>(target.pages.size().value()) - static_cast<std::int64_t>(lost.value()));
+    }
+  }
+  gather.finish();
+  return result;
+}
+
+// As on Linux, pages that cannot be had are left to faults.
+template <PageTableFormat F>
+void AddressSpace<F>::populate(VpnRange pages, Prot prot) {
+  if (prot.is_none()) {
+    return;
+  }
+  const Access access = prot.can_write() ? Access::write : Access::read;
+  for (std::uint64_t i = 0; i < pages.size().value(); ++i) {
+    if (fault(address_of<F>(pages.start() + PageCount(i)), access) != FaultVerdict::resolved) {
+      return;
+    }
+  }
+}
+
+#define VELLUM_COMPILE(F)                                                      \
+  template Result<VirtAddr> AddressSpace<F>::map(const Request&);              \
+  template Result<void> AddressSpace<F>::enter(const Target&, const Meaning&); \
+  template bool AddressSpace<F>::exceeds_size(PageCount) const;
+VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
+#undef VELLUM_COMPILE
+
+}  // namespace vellum

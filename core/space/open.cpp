@@ -1,0 +1,78 @@
+// Making the way to a page exclusively the space's own, so that it can be written.
+
+#include <vellum/pagetable/instantiate.hpp>
+#include <vellum/space/space.hpp>
+
+namespace vellum {
+
+// Lets through a link what the meaning that it carries allows.
+template <PageTableFormat F>
+void AddressSpace<F>::allow_link(Node& node, unsigned slot, Node& child, Prot prot) {
+  Entry entry = EntryCodec<F>::table(child.table, node.level, tables_.allowed(prot));
+  if (prot.is_none() && F::restricts(node.level)) {
+    entry = EntryCodec<F>::with(entry, node.level, tables_.allowed(prot), false);
+  }
+  node.granted |= tables_.grant_bits(tables_.allowed(prot));
+  tables_.set(node, slot, entry);
+}
+
+// The one place where shared nodes become exclusive for a fault: top-down, each node under its parent's lock. A shared
+// node is replaced by a clone in this space; the others keep the original. Tables of an object that is mapped shared
+// are not copied: the object's pages are to be written through them. Error: no_memory; the tree means what it meant.
+//
+// Hand over hand: which lock is held when cannot be followed by the analysis.
+template <PageTableFormat F>
+Result<void> AddressSpace<F>::open_path(Vpn page, TlbGather<F>& gather) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+  Node* node = tree.root;
+  std::optional<Meaning> above;  // of the run that covers everything from here on
+  node->lock.lock();
+  while (node->level > 1 && !node->stale.load(std::memory_order_relaxed)) {
+    const unsigned slot = tables_.slot_of(*node, page);
+    const Entry entry = tables_.load(*node, slot);
+    if (entry.bits == 0) {
+      break;
+    }
+    Node* child = &tables_.child(entry, *node);
+    Prot prot = Prot::all();
+    if (node->owning.load(std::memory_order_relaxed)) {
+      above = node->meaning_at(slot);
+      if (above) {
+        prot = above->prot;
+      }
+    }
+    if (child->object_owned && above && above->traits.is_shared()) {
+      allow_link(*node, slot, *child, prot);
+      break;
+    }
+    child->lock.lock();
+    Node* replaced = nullptr;
+    if (child->share.load(std::memory_order_acquire) > 1) {
+      const Result<Node*> copy = tables_.clone(*child);
+      child->lock.unlock();
+      if (!copy.ok()) {
+        node->lock.unlock();
+        return copy.error();
+      }
+      replaced = child;
+      child = copy.value();
+      child->lock.lock();
+    }
+    allow_link(*node, slot, *child, prot);
+    if (replaced != nullptr) {
+      gather.flush(tables_.range_of(*node, slot));
+      gather.release_table(*replaced);
+    }
+    node->lock.unlock();
+    node = child;
+  }
+  node->lock.unlock();
+  return {};
+}
+
+#define VELLUM_COMPILE(F)                                               \
+  template Result<void> AddressSpace<F>::open_path(Vpn, TlbGather<F>&); \
+  template void AddressSpace<F>::allow_link(Node&, unsigned, Node&, Prot);
+VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
+#undef VELLUM_COMPILE
+
+}  // namespace vellum

@@ -1,0 +1,90 @@
+// mprotect.
+
+#include <vellum/pagetable/instantiate.hpp>
+#include <vellum/space/space.hpp>
+
+namespace vellum {
+
+// How far from the start of `pages` everything is mapped and may have the rights, and what stands in the way there.
+template <PageTableFormat F>
+typename AddressSpace<F>::Permitted AddressSpace<F>::permitted_part(Cursor<F>& cursor, VpnRange pages,
+                                                                    Prot prot) const {
+  Vpn reached = pages.start();
+  PageCount promised{0};
+  Result<void> obstacle;
+  cursor.for_each(pages, [&](VpnRange stretch, const Meaning& meaning) {
+    if (stretch.start() != reached) {
+      return false;
+    }
+    if (!prot.within(meaning.maximum)) {
+      obstacle = Errno::access_denied;
+      return false;
+    }
+    const bool becomes_private_memory =
+        prot.can_write() && !meaning.prot.can_write() && !meaning.traits.is_shared() && !meaning.traits.is_unreserved();
+    if (becomes_private_memory) {
+      promised += stretch.size();
+      if (exceeds_commit(promised)) {
+        obstacle = Errno::no_memory;
+        return false;
+      }
+    }
+    reached = stretch.start() + stretch.size();
+    return true;
+  });
+  const PageCount reach = reached - pages.start();
+  if (obstacle.ok() && reach != pages.size()) {
+    obstacle = Errno::no_memory;
+  }
+  return {.pages = reach, .then = obstacle};
+}
+
+template <PageTableFormat F>
+Result<void> AddressSpace<F>::protect(VirtAddr address, ByteCount length, Prot prot) {
+  if (!address.is_page_aligned()) {
+    return Errno::invalid;
+  }
+  if (length.is_zero()) {
+    return {};
+  }
+  const PageCount pages = pages_for(length);
+  const Result<VirtRange> range = pages.value() > ~std::uint64_t{0} >> kPageShift
+                                      ? Result<VirtRange>(Errno::invalid)
+                                      : VirtRange::checked(address, bytes_of(pages));
+  if (!range.ok()) {
+    return Errno::no_memory;
+  }
+  // Beyond the user half nothing is mapped; the part before it is changed all the same.
+  const VirtRange inside = layout_.user[1].contains(address) ? range.value().intersection(layout_.user[1])
+                                                             : range.value().intersection(layout_.user[0]);
+  if (!inside.contains(address)) {
+    return Errno::no_memory;
+  }
+  const VpnRange wanted = VpnRange::must(vpn_of<F>(address), whole_pages(inside.size()));
+  const TreeSection section(tree);
+  TlbGather<F> gather(tree, section.cpu());
+  Result<void> result;
+  {
+    Cursor<F> cursor(tree, gather);
+    cursor.lock(wanted);
+    const Permitted permitted = permitted_part(cursor, wanted, prot);
+    result = permitted.then;
+    if (!permitted.pages.is_zero()) {
+      const VpnRange changed = VpnRange::must(wanted.start(), permitted.pages);
+      const Result<void> prepared = cursor.prepare(changed, Cursor<F>::Purpose::protect);
+      if (prepared.ok()) {
+        cursor.protect(changed, prot);
+      } else {
+        result = prepared;
+      }
+    }
+  }
+  gather.finish();
+  return result.ok() && wanted.size() != pages ? Result<void>(Errno::no_memory) : result;
+}
+
+#define VELLUM_COMPILE(F) template Result<void> AddressSpace<F>::protect(VirtAddr, ByteCount, Prot);
+VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
+#undef VELLUM_COMPILE
+
+}  // namespace vellum

@@ -1,0 +1,153 @@
+// Looking at a space.
+
+#include <vellum/pagetable/instantiate.hpp>
+#include <vellum/space/space.hpp>
+
+namespace vellum {
+
+template <PageTableFormat F>
+std::optional<Region<F>> AddressSpace<F>::region_at_or_after(VirtAddr from) {
+  const Vpn end = vpn_of<F>(layout_.end() - ByteCount(1)) + PageCount(1);
+  const Vpn start = vpn_of<F>(from);
+  if (!(from < layout_.end()) || !is_canonical<F>(from)) {
+    return std::nullopt;
+  }
+  std::optional<Meaning> meaning;
+  VpnRange stretch;
+  const TreeSection section(tree);
+  TlbGather<F> gather(tree, section.cpu());
+  {
+    Cursor<F> cursor(tree, gather);
+    const VpnRange all = VpnRange::between(Vpn(0), end);
+    cursor.lock(all);
+    cursor.for_each(all, [&](VpnRange found, const Meaning& next) {
+      if (meaning && *meaning == next && found.start() == stretch.start() + stretch.size()) {
+        stretch = VpnRange::must(stretch.start(), stretch.size() + found.size());
+        return true;
+      }
+      if (meaning && stretch.start() + stretch.size() > start) {
+        return false;
+      }
+      meaning = next;
+      stretch = found;
+      return true;
+    });
+  }
+  gather.finish();
+  if (!meaning || stretch.start() + stretch.size() <= start) {
+    return std::nullopt;
+  }
+  Region<F> region = {.range = VirtRange::must(address_of<F>(stretch.start()), bytes_of(stretch.size())),
+                      .prot = meaning->prot,
+                      .maximum = meaning->maximum,
+                      .traits = meaning->traits};
+  if (meaning->backing != nullptr) {
+    const auto& mapping = static_cast<const Mapping<F>&>(*meaning->backing);
+    region.object = &mapping.object;
+    region.first = mapping.index_of(stretch.start());
+  }
+  return region;
+}
+
+template <PageTableFormat F>
+typename AddressSpace<F>::Residence AddressSpace<F>::residence() {
+  const TreeSection section(tree);
+  Residence sum;
+  add_residence(*tree.root, sum);
+  return sum;
+}
+
+template <PageTableFormat F>
+void AddressSpace<F>::add_residence(Node& node, Residence& sum) {
+  const LockGuard guard(node.lock);
+  sum.tables += PageCount(1);
+  if (node.level == 1) {
+    sum.pages += PageCount(node.resident);
+    return;
+  }
+  unsigned left = node.live;
+  for (unsigned slot = 0; left > 0; ++slot) {
+    const Entry entry = tables_.load(node, slot);
+    if (entry.bits != 0) {
+      --left;
+      add_residence(tables_.child(entry, node), sum);
+    }
+  }
+}
+
+template <PageTableFormat F>
+void AddressSpace<F>::check_invariants() {
+  const TreeSection section(tree);
+  const std::uint64_t pages = check_node(*tree.root, nullptr, true);
+  VELLUM_CHECK(PageCount(pages) == mapped());
+}
+
+// Checks what node.hpp promises, below `node`, whose range all means `above` where it is content only. Returns the
+// pages that runs here and below give a meaning to.
+template <PageTableFormat F>
+std::uint64_t AddressSpace<F>::check_node(Node& node, const Meaning* above, bool exclusive) {
+  const LockGuard guard(node.lock);
+  VELLUM_CHECK(!node.stale.load(std::memory_order_relaxed));
+  const bool owning = node.owning.load(std::memory_order_relaxed);
+  VELLUM_CHECK(owning == (above == nullptr));
+  VELLUM_CHECK(owning || node.runs() == 0);
+  node.check_runs();
+  std::uint64_t pages = 0;
+  for (unsigned index = 0; index < node.runs(); ++index) {
+    pages += (node.run(index).last() - node.run(index).first() + 1) * tables_.span(node).value();
+  }
+  unsigned live = 0;
+  unsigned resident = 0;
+  unsigned owning_children = 0;
+  for (unsigned slot = 0; slot < node.slot_count; ++slot) {
+    const Entry entry = tables_.load(node, slot);
+    if (entry.bits == 0) {
+      continue;
+    }
+    ++live;
+    const std::optional<Meaning> own = owning ? node.meaning_at(slot) : std::nullopt;
+    const Meaning* meaning = own ? &*own : above;
+    const EntryState state = tables_.state(entry, node);
+    if (state != EntryState::swapped && F::restricts(node.level)) {
+      const EntryRights rights = F::rights(entry, node.level);
+      VELLUM_CHECK((tables_.grant_bits(rights) & ~node.granted) == 0);
+      if (own) {
+        VELLUM_CHECK((tables_.grant_bits(rights) & ~own->prot.bits()) == 0);
+        VELLUM_CHECK(!own->prot.is_none() || !F::is_present(entry));
+      }
+    }
+    if (state == EntryState::table) {
+      Node& child = tables_.child(entry, node);
+      const bool shared = child.share.load(std::memory_order_relaxed) > 1;
+      if (shared && !child.object_owned && F::restricts(node.level)) {
+        VELLUM_CHECK(!F::rights(entry, node.level).write);
+      }
+      if (child.owning.load(std::memory_order_relaxed)) {
+        ++owning_children;
+        VELLUM_CHECK(meaning == nullptr);
+      }
+      VELLUM_CHECK(child.base == tables_.page_of(node, slot) || child.object_owned);
+      pages +=
+          check_node(child, child.owning.load(std::memory_order_relaxed) ? nullptr : meaning, exclusive && !shared);
+    } else if (state == EntryState::page) {
+      VELLUM_CHECK(meaning != nullptr);
+      const Frame& frame = system_.memory.frame(EntryCodec<F>::frame(entry, node.level));
+      resident += frame.kind() == FrameKind::zero_page ? 0 : 1;
+      VELLUM_CHECK(frame.kind() == FrameKind::zero_page || frame.share() > 0);
+      if (F::rights(entry, node.level).write && !node.object_owned) {
+        VELLUM_CHECK(frame.kind() == FrameKind::object ? meaning->traits.is_shared() : frame.share() == 1);
+      }
+    }
+  }
+  VELLUM_CHECK(live == node.live && resident == node.resident && owning_children == node.owning_children);
+  return pages;
+}
+
+#define VELLUM_COMPILE(F)                                                          \
+  template std::optional<Region<F>> AddressSpace<F>::region_at_or_after(VirtAddr); \
+  template typename AddressSpace<F>::Residence AddressSpace<F>::residence();       \
+  template void AddressSpace<F>::check_invariants();
+VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
+#undef VELLUM_COMPILE
+
+}  // namespace vellum

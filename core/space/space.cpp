@@ -1,0 +1,117 @@
+// Beginning and end of spaces, and of the system that they share.
+
+#include <vellum/space/space.hpp>
+
+#include <new>
+
+#include <vellum/pagetable/instantiate.hpp>
+
+namespace vellum {
+
+template <PageTableFormat F>
+Result<void> VirtualMemory<F>::start() {
+  zero_frame_ = VELLUM_TRY(memory.allocate(Contents::zeroed));
+  memory.frame(zero_frame_).assign(FrameKind::zero_page, nullptr, 0);
+  return {};
+}
+
+template <PageTableFormat F>
+void VirtualMemory<F>::stop() {
+  epochs.drain();
+  memory.free_zeroed(zero_frame_);
+  spaces_.reap();
+  families_.reap();
+  counters_.reap();
+  objects.reap();
+  nodes.reap();
+}
+
+template <PageTableFormat F>
+AddressSpace<F>::AddressSpace(VirtualMemory<F>& system, const SpaceLayout& layout, Family<F>& family, void* counters)
+    : FamilyMember<F>(system.nodes),
+      system_(system),
+      layout_(layout),
+      tables_(system.nodes),
+      family_(&family),
+      counters_(static_cast<Counters*>(counters)),
+      place_below_(vpn_of<F>(layout.placement_top).value()) {
+  for (unsigned i = 0; i < system.counter_slots(); ++i) {
+    ::new (static_cast<void*>(counters_ + i)) Counters;
+  }
+}
+
+template <PageTableFormat F>
+Result<AddressSpace<F>*> AddressSpace<F>::create(VirtualMemory<F>& system, const SpaceLayout& layout, Node* kernel) {
+  Family<F>* const family = VELLUM_TRY(system.families_.create(system));
+  Result<AddressSpace*> created = create_in(system, layout, *family);
+  family->release();
+  if (!created.ok() || kernel == nullptr) {
+    return created;
+  }
+  AddressSpace& space = *created.value();
+  Node& root = *space.tree.root;
+  for (unsigned slot = root.slot_count; slot < entry_count<F>(root.level); ++slot) {
+    space.tables_.set(root, slot, space.tables_.load(*kernel, slot));
+  }
+  return &space;
+}
+
+template <PageTableFormat F>
+Result<AddressSpace<F>*> AddressSpace<F>::create_in(VirtualMemory<F>& system, const SpaceLayout& layout,
+                                                    Family<F>& family) {
+  const unsigned root_slots = entry_index<F>(vpn_of<F>(layout.end() - ByteCount(1)), F::kLevels) + 1;
+  Node* const root = VELLUM_TRY(system.nodes.create(F::kLevels, root_slots, Vpn(0), LockRank::node));
+  root->owning.store(true, std::memory_order_relaxed);
+  const Result<void*> counters = system.counters_.allocate();
+  if (!counters.ok()) {
+    system.nodes.destroy(*root);
+    return counters.error();
+  }
+  const Result<AddressSpace*> space = system.spaces_.create(system, layout, family, counters.value());
+  if (!space.ok()) {
+    system.counters_.free(counters.value());
+    system.nodes.destroy(*root);
+    return space.error();
+  }
+  space.value()->tree.root = root;
+  family.retain();
+  const LockGuard guard(family.lock);
+  family.add(*space.value());
+  return space.value();
+}
+
+template <PageTableFormat F>
+void AddressSpace<F>::destroy() {
+  VELLUM_CHECK(tree.cpus.snapshot().empty());
+  family_->remove(*this);
+  {
+    const TreeSection section(tree);
+    TlbGather<F> gather(tree, section.cpu());
+    gather.release_table(*tree.root);
+    gather.finish();
+  }
+  family_->release();
+  system_.counters_.free(counters_);
+  system_.spaces_.destroy(this);
+}
+
+template <PageTableFormat F>
+PageCount AddressSpace<F>::mapped() const {
+  std::int64_t pages = 0;
+  for (unsigned i = 0; i < system_.counter_slots(); ++i) {
+    pages += counters_[i].mapped.load(std::memory_order_relaxed);
+  }
+  return PageCount(static_cast<std::uint64_t>(pages));
+}
+
+#define VELLUM_COMPILE(F)                                                                                          \
+  template Result<void> VirtualMemory<F>::start();                                                                 \
+  template void VirtualMemory<F>::stop();                                                                          \
+  template Result<AddressSpace<F>*> AddressSpace<F>::create(VirtualMemory<F>&, const SpaceLayout&, Node*);         \
+  template Result<AddressSpace<F>*> AddressSpace<F>::create_in(VirtualMemory<F>&, const SpaceLayout&, Family<F>&); \
+  template void AddressSpace<F>::destroy();                                                                        \
+  template PageCount AddressSpace<F>::mapped() const;
+VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
+#undef VELLUM_COMPILE
+
+}  // namespace vellum

@@ -1,0 +1,48 @@
+// munmap.
+
+#include <vellum/pagetable/instantiate.hpp>
+#include <vellum/space/space.hpp>
+
+namespace vellum {
+
+template <PageTableFormat F>
+Result<void> AddressSpace<F>::unmap(VirtAddr address, ByteCount length) {
+  const PageCount pages = pages_for(length);
+  if (!address.is_page_aligned() || pages.is_zero() || pages.value() > ~std::uint64_t{0} >> kPageShift) {
+    return Errno::invalid;
+  }
+  const VirtRange range = VELLUM_TRY(VirtRange::checked(address, bytes_of(pages)));
+  // What lies below the lowest address can be named, though nothing is ever there.
+  const VirtRange low = VirtRange::must(VirtAddr(0), layout_.user[0].end() - VirtAddr(0));
+  if (!low.contains(range) && !layout_.user[1].contains(range)) {
+    return Errno::invalid;
+  }
+  const VpnRange gone = VpnRange::must(vpn_of<F>(address), pages);
+  const TreeSection section(tree);
+  TlbGather<F> gather(tree, section.cpu());
+  Result<void> result;
+  {
+    Cursor<F> cursor(tree, gather);
+    cursor.lock(gone);
+    result = cursor.prepare(gone, Cursor<F>::Purpose::clear);
+    if (result.ok()) {
+      const PageCount lost = cursor.replace(gone, nullptr);
+      count_mapped(section.cpu(), -static_cast<std::int64_t>(lost.value()));
+    }
+  }
+  gather.finish();
+  // The lowest of the mappings placed downwards went: the next one may have its place.
+  std::uint64_t lowest = gone.start().value();
+  if (result.ok() && place_below_.load(std::memory_order_relaxed) == lowest) {
+    const std::uint64_t top = vpn_of<F>(layout_.placement_top - ByteCount(1)).value() + 1;
+    const std::uint64_t end = gone.start().value() + pages.value();
+    place_below_.compare_exchange_strong(lowest, end < top ? end : top, std::memory_order_relaxed);
+  }
+  return result;
+}
+
+#define VELLUM_COMPILE(F) template Result<void> AddressSpace<F>::unmap(VirtAddr, ByteCount);
+VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
+#undef VELLUM_COMPILE
+
+}  // namespace vellum
