@@ -30,20 +30,21 @@ Result<MemoryMap> firmware_map(const pc::StartInfo& start_info) {
 
 }  // namespace
 
-Result<MemoryMap> usable_memory(const pc::StartInfo& start_info) {
-  MemoryMap map = VELLUM_TRY(firmware_map(start_info));
-  const PhysAddr reached{pc::kDirectMapSize.value()};
-  VELLUM_TRY(map.exclude(PhysRange::between(PhysAddr(0), PhysAddr((1_MiB).value()))));
-  VELLUM_TRY(map.exclude(PhysRange::between(reached, MemoryMap::kLimit)));
-  VELLUM_TRY(map.exclude(PhysRange::between(physical(image_text()).start(), physical(image_data()).end())));
+Result<BootMemory> find_memory(const pc::StartInfo& start_info) {
+  MemoryMap ram = VELLUM_TRY(firmware_map(start_info));
+  VELLUM_TRY(ram.exclude(PhysRange::between(PhysAddr(pc::kDirectMapSize.value()), MemoryMap::kLimit)));
+
+  MemoryMap usable = ram;
+  VELLUM_TRY(usable.exclude(PhysRange::must(PhysAddr(0), 1_MiB)));
+  VELLUM_TRY(usable.exclude(PhysRange::between(physical(image_text()).start(), physical(image_data()).end())));
   Result<void> excluded;
   start_info.for_each_loader_range([&](PhysRange range) {
     if (excluded.ok()) {
-      excluded = map.exclude(range);
+      excluded = usable.exclude(range);
     }
   });
   VELLUM_TRY(excluded);
-  return map;
+  return BootMemory{.ram = ram, .usable = usable};
 }
 
 }  // namespace vellum::kernel

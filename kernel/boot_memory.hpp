@@ -1,4 +1,4 @@
-// The memory that the kernel may use.
+// The memory that the kernel finds.
 #pragma once
 
 #include <vellum/pc/pvh.hpp>
@@ -6,9 +6,15 @@
 
 namespace vellum::kernel {
 
-// The firmware's usable memory without the first megabyte (firmware tables, the start code of other CPUs), the kernel
-// image, what the loader put there, and what the direct map does not reach.
+struct BootMemory {
+  // All that the firmware calls usable, as far as the direct map reaches: what the direct map shows.
+  MemoryMap ram;
+  // The same without the first megabyte (firmware tables, the start code of other CPUs), the kernel image, and what the
+  // loader put there: what may be allocated.
+  MemoryMap usable;
+};
+
 // Errors: no_space where the firmware's map has more rows or pieces than there is room for.
-[[nodiscard]] Result<MemoryMap> usable_memory(const pc::StartInfo& start_info);
+[[nodiscard]] Result<BootMemory> find_memory(const pc::StartInfo& start_info);
 
 }  // namespace vellum::kernel

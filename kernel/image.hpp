@@ -8,7 +8,7 @@
 
 extern "C" {
 extern const char image_text_start[], image_constants_start[], image_constants_end[];
-extern char image_data_start[], image_data_end[];
+extern char image_data_start[], boot_stack_guard[], image_data_end[];
 }
 
 namespace vellum::kernel {
@@ -30,7 +30,7 @@ inline constexpr ByteCount kImageOffset{VELLUM_IMAGE_OFFSET};
   return VirtAddr(reinterpret_cast<std::uintptr_t>(symbol));
 }
 
-// Read and execute; read; read and write.
+// Read and execute; read; read and write, but for the guard.
 [[nodiscard]] inline VirtRange image_text() {
   return VirtRange::between(address_in_image(image_text_start), address_in_image(image_constants_start));
 }
@@ -39,6 +39,11 @@ inline constexpr ByteCount kImageOffset{VELLUM_IMAGE_OFFSET};
 }
 [[nodiscard]] inline VirtRange image_data() {
   return VirtRange::between(address_in_image(image_data_start), address_in_image(image_data_end));
+}
+
+// Nothing: a page inside the data, where a boot stack that overflows runs into.
+[[nodiscard]] inline VirtRange image_guard() {
+  return VirtRange::must(address_in_image(boot_stack_guard), ByteCount(kPageSize));
 }
 
 [[nodiscard]] inline PhysRange physical(VirtRange part_of_image) {

@@ -1,43 +1,63 @@
-// The first C++ of the kernel, and the way of its traps.
-#include <vellum/base/machine.hpp>
+// From the boot stub to the self-test.
+#include <new>
+
 #include <vellum/pc/console.hpp>
-#include <vellum/pc/cpu_features.hpp>
 #include <vellum/pc/descriptor_tables.hpp>
 #include <vellum/pc/power.hpp>
 #include <vellum/pc/pvh.hpp>
-#include <vellum/pc/trap.hpp>
 
 #include "boot_memory.hpp"
-
-namespace vellum::pc {
-
-void on_trap(TrapFrame& frame) { panic_on_trap(frame); }
-
-}  // namespace vellum::pc
+#include "kernel.hpp"
+#include "selftest.hpp"
 
 namespace vellum::kernel {
 
 namespace {
+
+constinit Machine the_machine;
+alignas(Kernel) constinit std::byte room_for_kernel[sizeof(Kernel)] = {};
 
 void print_features(const pc::CpuFeatures& features) {
   pc::print_line("protection: WP", features.no_execute ? " NX" : "", features.smep ? " SMEP" : "",
                  features.smap ? " SMAP" : "", features.umip ? " UMIP" : "");
 }
 
-void boot(PhysAddr start_info_address) {
+// The descriptors of physical memory lie in the highest of it that the boot stub's tables reach.
+Result<PhysicalMemory*> create_memory(MemoryMap usable) {
+  const PageCount pages = pages_for(PhysicalMemory::area_size(usable, the_machine.cpu_count()));
+  const FrameRange area = VELLUM_TRY(usable.allocate(pages, PageCount(1), PhysAddr(pc::kBootDirectMapSize.value())));
+  auto* const bytes = pc::direct_mapped<std::byte>(address_of(area.start()));
+  return PhysicalMemory::create(the_machine, usable, {bytes, static_cast<std::size_t>(bytes_of(pages).value())});
+}
+
+// What lacks here lacks for good, so there is nobody to give the error to.
+template <class T>
+T must(Result<T> result, const char* what) {
+  if (!result.ok()) {
+    panic(what);
+  }
+  return std::move(result).value();
+}
+
+Kernel& boot(PhysAddr start_info_address) {
   pc::console().initialise();
   pc::load_descriptor_tables();
   const pc::CpuFeatures features = pc::enable_protections();
-  Result<pc::StartInfo> start_info = pc::StartInfo::read(start_info_address);
-  if (!start_info.ok()) {
-    panic("the loader's start information is not that of PVH, version 1");
+  if (!features.no_execute) {
+    panic("the processor cannot deny execution (NX)");
   }
-  Result<MemoryMap> memory = usable_memory(*start_info);
-  if (!memory.ok()) {
-    panic("the firmware's memory map has too many rows");
-  }
-  pc::print_line("boot: ", pc::kArchName, ", ", memory->total().value() >> 8, " MB of memory");
+  const pc::StartInfo start_info =
+      must(pc::StartInfo::read(start_info_address), "the loader's start information is not PVH's, version 1");
+  const BootMemory found = must(find_memory(start_info), "the firmware's memory map has too many rows");
+  pc::print_line("boot: ", pc::kArchName, ", ", found.usable.total().value() >> 8, " MB of memory");
   print_features(features);
+
+  PhysicalMemory& memory = *must(create_memory(found.usable), "not enough memory for its own descriptors");
+  Kernel& kernel = *::new (room_for_kernel) Kernel(the_machine, features, memory);
+  must(kernel.tables.build(found.ram, features), "not enough memory for the kernel's tables");
+  the_machine.set_root(kernel.tables.root_address());
+  pc::print_line("paging: own tables, root ", kernel.tables.root_address(), ", ", kernel.nodes.node_count(), " tables");
+  return kernel;
 }
 
 }  // namespace
@@ -46,6 +66,10 @@ void boot(PhysAddr start_info_address) {
 
 extern "C" [[noreturn]] void kernel_main(std::uint32_t start_info);
 extern "C" void kernel_main(std::uint32_t start_info) {
-  vellum::kernel::boot(vellum::PhysAddr(start_info));
-  vellum::pc::stop(vellum::pc::Outcome::success);
+  using namespace vellum;
+  kernel::Kernel& kernel = kernel::boot(PhysAddr(start_info));
+  kernel::run_selftest(kernel);
+  pc::print_line("time: ", pc::read_time_stamp(), " ticks since reset");
+  pc::print_line("selftest: passed");
+  pc::stop(pc::Outcome::success);
 }

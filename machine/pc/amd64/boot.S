@@ -113,7 +113,9 @@ boot_pages:
 
         .section .bss
         .balign 4096
-boot_stack:
+        .globl  boot_stack_guard
+boot_stack_guard:                       // the kernel's own tables leave this page out
+        .skip   4096
         .skip   32768
 boot_stack_top:
 

@@ -57,6 +57,13 @@ inline void write_msr(std::uint32_t number, std::uint64_t value) {
                : "c"(number), "a"(static_cast<std::uint32_t>(value)), "d"(static_cast<std::uint32_t>(value >> 32)));
 }
 
+[[nodiscard]] inline std::uint64_t read_time_stamp() {
+  std::uint32_t low;
+  std::uint32_t high;
+  asm volatile("rdtsc" : "=a"(low), "=d"(high));
+  return std::uint64_t{high} << 32 | low;
+}
+
 struct CpuidLeaf {
   std::uint32_t eax, ebx, ecx, edx;
 };

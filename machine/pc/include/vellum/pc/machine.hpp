@@ -65,6 +65,11 @@ class Machine {
 
   [[nodiscard]] bool allocation_permitted() { return true; }
   [[nodiscard]] bool memory_starts_zeroed() const { return false; }
+
+  // Besides the port.
+
+  // Makes the calling CPU use the tables below `root`, and forget all translations but global ones.
+  void set_root(PhysAddr root) { write_cr3(static_cast<Word>(root.value())); }
 };
 
 }  // namespace vellum::pc

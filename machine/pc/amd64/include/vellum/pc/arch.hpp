@@ -31,6 +31,7 @@ struct TrapFrame {
   std::uint64_t rip, cs, rflags, rsp, ss;
 
   [[nodiscard]] std::uint64_t instruction() const { return rip; }
+  void set_instruction(VirtAddr address) { rip = static_cast<std::uint64_t>(address.value()); }
   [[nodiscard]] bool from_user() const { return (cs & 3) == 3; }
   [[nodiscard]] std::uint64_t result() const { return rax; }
 

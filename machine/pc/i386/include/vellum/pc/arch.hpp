@@ -29,6 +29,7 @@ struct TrapFrame {
   std::uint32_t eip, cs, eflags, esp, ss;
 
   [[nodiscard]] std::uint64_t instruction() const { return eip; }
+  void set_instruction(VirtAddr address) { eip = static_cast<std::uint32_t>(address.value()); }
   [[nodiscard]] bool from_user() const { return (cs & 3) == 3; }
   [[nodiscard]] std::uint64_t result() const { return eax; }
 
