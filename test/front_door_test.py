@@ -39,6 +39,15 @@ class Commands(unittest.TestCase):
         self.assertEqual(shown.returncode, 0, shown.stderr)
         self.assertIn("schema", json.loads(shown.stdout))
 
+    def test_picture_in_the_readme_is_what_the_tool_draws(self):
+        drawn = vellum("layout").stdout.splitlines()
+        text = (ROOT / "README.md").read_text()
+        picture = [line[4:] for line in text.splitlines() if line[4:].strip().startswith(("0x", "|", ":"))]
+        self.assertGreater(len(picture), 20)
+        for line in picture:
+            if "..." not in line:
+                self.assertIn(line, drawn)
+
     def test_exit_status_of_the_tool_is_passed_on(self):
         shown = vellum("no-such-command")
         self.assertEqual((shown.returncode, shown.stdout), (2, ""))

@@ -82,7 +82,17 @@ def check_whitespace():
     return open_ended + lines_matching(TEXT, re.compile(r"[ \t]+$"), "space at the end")
 
 
-CHECKS = [check_format, check_lengths, check_words, check_includes, check_whitespace]
+def check_links():
+    """links between documents lead somewhere"""
+    faults = []
+    for path in files_of({".md"}):
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text()):
+            if not (path.parent / target).exists():
+                faults.append(f"{path.relative_to(ROOT)}: link to {target}, which is not there")
+    return faults
+
+
+CHECKS = [check_format, check_lengths, check_words, check_includes, check_whitespace, check_links]
 
 
 def main():
