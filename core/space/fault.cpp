@@ -300,9 +300,10 @@ typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt& attempt, Node& 
   const unsigned slot = tables_.slot_of(leaf, attempt.page);
   const EntryRights has = F::rights(entry, 1);
   if (attempt.access != Access::write) {
-    if (leaf.object_owned || !tables_.limit(leaf, slot, meaning.prot)) {
-      // The tables permit it: the TLB was not told, for rights that are added need no flush.
-      attempt.gather.flush(VpnRange::must(attempt.page, PageCount(1)));
+    // Where the tables permit it already, the TLB had not heard of it: rights that are added are not announced, and the
+    // fault itself made this CPU forget the page [intel/vol3 4.10.4.1].
+    if (!leaf.object_owned) {
+      (void)tables_.limit(leaf, slot, meaning.prot);  // adds what is missing, and takes nothing: the entry never had more
     }
     return Step::done;
   }
@@ -310,8 +311,7 @@ typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt& attempt, Node& 
   if (!walk.exclusive || !walk.links_writable || (linked && !meaning.traits.is_shared())) {
     return Step::open;
   }
-  if (has.write) {
-    attempt.gather.flush(VpnRange::must(attempt.page, PageCount(1)));
+  if (has.write && F::is_present(entry)) {
     return Step::done;
   }
   const Pfn pfn = EntryCodec<F>::frame(entry, 1);
