@@ -42,7 +42,7 @@ struct MachineConfig {
   unsigned cpus = 1;                                      // 1 .. kMaxCpus
   RamLayout layout = RamLayout::flat;
   // Where not empty, RAM is exactly this instead: page-aligned, ascending, disjoint; at most Machine::kMaxRamRanges.
-  std::span<const PhysRange> ranges;
+  std::span<const PhysRange> ranges{};
 };
 
 class CpuScope;

@@ -21,8 +21,7 @@ struct SystemSize {
 class System {
  public:
   explicit System(const SystemSize& size = {})
-      : machine_(must(hosted::Machine::create(
-            {.memory = size.memory, .cpus = size.cpus, .layout = hosted::RamLayout::flat, .ranges = {}}))),
+      : machine_(must(hosted::Machine::create({.memory = size.memory, .cpus = size.cpus}))),
         cpu_(*machine_, CpuIndex(0)),
         map_(memory_map(*machine_)),
         area_(must(hosted::HostArea::create(PhysicalMemory::area_size(map_, size.cpus)))),
