@@ -91,7 +91,11 @@ void print_markdown(const AddressMap& map) {
     print_markdown_row(*region.row, fmt::format("`{}`", address_text(region.range.start(), map.arch())),
                        size_text(region.range.size()));
     for (const RegionRow& part : region.parts) {
-      print_markdown_row(part, "in it", "");
+      const bool has_anchor = part.placement != Placement::by_program;
+      print_markdown_row(
+          part,
+          has_anchor ? fmt::format("in it, `{}`", address_text(part.start.in(map.landmarks()), map.arch())) : "in it",
+          "");
     }
   }
 }

@@ -30,7 +30,9 @@ void add_help_command(CLI::App& app, ExitStatus& status) {
       status = ExitStatus::usage;
       return;
     }
-    fmt::print("{}", name->empty() ? app.help() : app.get_subcommand(*name)->help());
+    // app.help() would be that of the subcommand under way, which is `help`.
+    fmt::print("{}", name->empty() ? app.get_formatter()->make_help(&app, app.get_name(), CLI::AppFormatMode::Normal)
+                                   : app.get_subcommand(*name)->help(app.get_name()));
   });
 }
 

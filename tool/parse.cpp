@@ -66,13 +66,14 @@ std::optional<VirtAddr> parse_address(std::string_view text) {
       continue;
     }
     const bool before_low_half = rest.size() == kLowDigits && std::ranges::all_of(rest, is_hex_digit);
-    if (digits.empty() || rest.empty() || !is_hex_digit(rest.front()) || !(c == '_' || (c == '.' && before_low_half)) ||
-        (!has_prefix && !before_low_half && !is_split)) {
+    const bool between_digits = !digits.empty() && !rest.empty() && is_hex_digit(rest.front());
+    if (!between_digits || !(c == '_' || (c == '.' && before_low_half))) {
       return std::nullopt;
     }
     is_split = true;
   }
-  if (digits.empty() || digits.size() > kMaxDigits || !(has_prefix || is_split)) {
+  const bool is_whole = digits.size() == kLowDigits || digits.size() == kMaxDigits;
+  if (digits.empty() || digits.size() > kMaxDigits || !(has_prefix || (is_split && is_whole))) {
     return std::nullopt;
   }
   std::uint64_t value = 0;

@@ -84,6 +84,12 @@ constexpr RegionRow invalid() {
                 "Never mapped, to catch a bunch of mistakes: values here are small numbers, not pointers.");
 }
 
+// Of a 32-bit program, whose root has four entries of 1 GB, none of which can be a page.
+constexpr RegionRow narrow(RegionRow row) {
+  row.page_sizes = PageSizes::up_to_2m();
+  return row;
+}
+
 constexpr RegionRow part(RegionId id, const char* name, Bound anchor, Placement placement, Growth growth,
                          const char* purpose) {
   return mappings(id, name, "", anchor, anchor, placement, growth, purpose, RowKind::part);
@@ -164,30 +170,30 @@ constexpr RegionRow kProgram32Amd64[] = {
     out_of_reach(i386_layout::kSpaceEnd, amd64_layout::kHoleStart, "Above the 4 GB that a 32-bit program can name."),
     nobody(RegionId::out_of_reach, "gap above USERLIMIT32", "USERLIMIT32", amd64_layout::kUserLimit32,
            i386_layout::kSpaceEnd, Placement::fixed, "The end of the 4 GB, not given to 32-bit programs."),
-    mappings(RegionId::user_memory, "the program", "USRSTACK32", i386_layout::kUserText, amd64_layout::kUserLimit32,
-             Placement::fixed, Growth::none, kProgram32),
-    shared_objects(&Landmarks::mapping_top),
-    heap(i386_layout::kUserText),
-    data(i386_layout::kUserText),
-    text(i386_layout::kUserText),
+    narrow(mappings(RegionId::user_memory, "the program", "USRSTACK32", i386_layout::kUserText,
+                    amd64_layout::kUserLimit32, Placement::fixed, Growth::none, kProgram32)),
+    narrow(shared_objects(&Landmarks::mapping_top)),
+    narrow(heap(i386_layout::kUserText)),
+    narrow(data(i386_layout::kUserText)),
+    narrow(text(i386_layout::kUserText)),
     stack(Placement::fixed),
     guard(Placement::fixed),
-    mappings(RegionId::stack_room, "room under the stack", "", kLowestUserAddress, &Landmarks::guard_start,
-             Placement::fixed, Growth::none, kStackRoom32),
+    narrow(mappings(RegionId::stack_room, "room under the stack", "", kLowestUserAddress, &Landmarks::guard_start,
+                    Placement::fixed, Growth::none, kStackRoom32)),
     invalid(),
 };
 
 constexpr RegionRow kIllumosI386[] = {
-    mappings(RegionId::user_memory, "the program", "USRSTACK", i386_layout::kUserText, &Landmarks::kernelbase,
-             Placement::fixed, Growth::none, kProgram32),
-    shared_objects(&Landmarks::mapping_top),
-    heap(i386_layout::kUserText),
-    data(i386_layout::kUserText),
-    text(i386_layout::kUserText),
+    narrow(mappings(RegionId::user_memory, "the program", "USRSTACK", i386_layout::kUserText, &Landmarks::kernelbase,
+                    Placement::fixed, Growth::none, kProgram32)),
+    narrow(shared_objects(&Landmarks::mapping_top)),
+    narrow(heap(i386_layout::kUserText)),
+    narrow(data(i386_layout::kUserText)),
+    narrow(text(i386_layout::kUserText)),
     stack(Placement::fixed),
     guard(Placement::fixed),
-    mappings(RegionId::stack_room, "room under the stack", "", kLowestUserAddress, &Landmarks::guard_start,
-             Placement::fixed, Growth::none, kStackRoom32),
+    narrow(mappings(RegionId::stack_room, "room under the stack", "", kLowestUserAddress, &Landmarks::guard_start,
+                    Placement::fixed, Growth::none, kStackRoom32)),
     invalid(),
 };
 
