@@ -4,7 +4,9 @@ namespace vellum {
 
 void HeldLocks::acquired(LockRank rank) {
   const auto mine = static_cast<unsigned>(rank);
-  const unsigned first_forbidden = rank == LockRank::node || rank == LockRank::object_node ? mine + 1 : mine;
+  const bool ordered_among_themselves =
+      rank == LockRank::space || rank == LockRank::node || rank == LockRank::object_node;
+  const unsigned first_forbidden = ordered_among_themselves ? mine + 1 : mine;
   for (unsigned held = first_forbidden; held < sizeof(held_); ++held) {
     if (held_[held] != 0) {
       panic("lock order: a lock of a higher or equal rank is held already");

@@ -3,6 +3,7 @@
 
 #include <vellum/arena/physical_page_source.hpp>
 #include <vellum/hosted/mmu.hpp>
+#include <vellum/pagetable/formats.hpp>
 #include <vellum/space/space.hpp>
 #include <vellum/test/system.hpp>
 
