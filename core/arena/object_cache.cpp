@@ -1,5 +1,7 @@
 #include <vellum/arena/object_cache.hpp>
 
+#include "report.hpp"
+
 namespace vellum {
 namespace {
 
@@ -25,7 +27,9 @@ ObjectCache::ObjectCache(const ObjectCacheConfig& config, PageSource& source, Ma
 }
 
 ObjectCache::~ObjectCache() {
-  VELLUM_ASSERT(objects_in_use() == 0);
+  if (objects_in_use() != 0) {
+    panic_about("object cache", name_, "it is destroyed while objects are in use");
+  }
   reap();
 }
 
