@@ -264,24 +264,44 @@ std::optional<Pfn> FramePool::take_block(Order order) {
   return found;
 }
 
+void FramePool::give(std::span<const Pfn> frames) {
+  add_free(frames.size());
+  while (!frames.empty()) {
+    const std::uint64_t word = frames.front().value() / kPagesInWord;
+    std::uint64_t bits = 0;
+    std::size_t count = 0;
+    for (; count < frames.size() && frames[count].value() / kPagesInWord == word; ++count) {
+      bits |= std::uint64_t{1} << (frames[count].value() % kPagesInWord);
+    }
+    VELLUM_CHECK(static_cast<std::size_t>(std::popcount(bits)) == count);  // freed twice
+    const std::size_t index = region_of(frames.front());
+    give_bits(index, in_region(frames.front()) / kPagesInWord, bits);
+    reclassify(index);
+    frames = frames.subspan(count);
+  }
+}
+
 void FramePool::give_block(Pfn first, Order order) {
   const std::uint64_t pages = order.pages().value();
   for (std::uint64_t done = 0; done < pages;) {
     const Pfn here = first + PageCount(done);
     const std::size_t index = region_of(here);
-    VELLUM_ASSERT(known_.contains(index));
-    Region& region = regions_[index];
     const std::uint64_t in_this = std::min(pages - done, kRegionPages);
-    for_each_word(in_region(here), in_this, [&](std::size_t word, std::uint64_t mask) {
-      const auto area = static_cast<unsigned>(word / kWordsInArea);
-      VELLUM_CHECK((region.words[word] & mask) == 0);  // freed twice
-      region.words[word] |= mask;
-      count_area(region, area, region.free[area] + static_cast<unsigned>(std::popcount(mask)));
-    });
+    for_each_word(in_region(here), in_this,
+                  [&](std::size_t word, std::uint64_t bits) { give_bits(index, word, bits); });
     reclassify(index);
     done += in_this;
   }
   add_free(pages);
+}
+
+void FramePool::give_bits(std::size_t index, std::size_t word, std::uint64_t bits) {
+  VELLUM_ASSERT(known_.contains(index));
+  Region& region = regions_[index];
+  const auto area = static_cast<unsigned>(word / kWordsInArea);
+  VELLUM_CHECK((region.words[word] & bits) == 0);  // freed twice
+  region.words[word] |= bits;
+  count_area(region, area, region.free[area] + static_cast<unsigned>(std::popcount(bits)));
 }
 
 Contents FramePool::begin_use(Pfn first, Order order) {

@@ -135,7 +135,7 @@ TEST(FramePool, FindsASmallBlockBeyondTheRegionsThatItTriesFirst) {
   Pool pool({frames(0, 10 * kRegion)});
   (void)take_all(pool);
   for (std::uint64_t region = 0; region < 9; ++region) {
-    pool->give(Pfn(region * kRegion + 7));
+    pool->give_block(Pfn(region * kRegion + 7), Order(0));
   }
   pool->give_block(Pfn(9 * kRegion + 64), Order(6));
   EXPECT_TRUE(pool->take_block(Order(6)) == Pfn(9 * kRegion + 64));

@@ -109,6 +109,7 @@ PhysicalMemory::PhysicalMemory(Machine& machine, const MemoryMap& map, const Are
       watermarks_(Watermarks::for_total(total_)),
       batch_(static_cast<std::uint32_t>(
           std::clamp<std::uint64_t>(total_.value() / (64 * std::uint64_t{machine.cpu_count()}), 1, 64))),
+      stack_limit_(2 * batch_),
       zero_pool_limit_(std::max<std::uint64_t>(total_.value() / 32, batch_)),
       poison_(config.poison),
       pool_(map_, areas.words(), areas.at<FramePool::Region>(areas.regions),
@@ -116,28 +117,60 @@ PhysicalMemory::PhysicalMemory(Machine& machine, const MemoryMap& map, const Are
             config.area == Contents::zeroed ? nullptr : clear_frames, frames_),
       pool_free_(pool_.free_counter()) {}
 
-std::optional<PhysicalMemory::FreeFrame> PhysicalMemory::take_slowly(CpuCache& cache, Contents wanted) {
-  FrameStack& other = wanted == Contents::zeroed ? cache.dirty : cache.zeroed;
-  const Contents others = wanted == Contents::zeroed ? Contents::any : Contents::zeroed;
-  if (wanted == Contents::zeroed && zero_pool_count_.load(std::memory_order_relaxed) != 0) {
-    const LockGuard guard(lock_);
-    refill_zeroed(cache);
+Result<Pfn> PhysicalMemory::allocate_slowly(Contents contents) {
+  const std::optional<FreeFrame> taken = take(contents);
+  if (!taken) {
+    return Errno::no_memory;
   }
-  if (cache.zeroed.size() == 0 && cache.dirty.size() == 0) {
-    const LockGuard guard(lock_);
-    refill(cache);
-    if (cache.zeroed.size() == 0 && cache.dirty.size() == 0) {
+  frame(taken->frame).begin_use(Order(0), 1);
+  if (contents == Contents::zeroed && taken->contents != Contents::zeroed) {
+    make_zero(taken->frame);
+  }
+  return taken->frame;
+}
+
+// A free frame of the preferred contents if there is one at hand, of any other rather than none.
+std::optional<PhysicalMemory::FreeFrame> PhysicalMemory::take(Contents preferred) {
+  std::optional<FreeFrame> taken;
+  {
+    const CpuSection section(machine_);
+    CpuCache& cache = this_cpu();
+    if (preferred == Contents::zeroed && cache.zeroed.size() == 0 &&
+        zero_pool_count_.load(std::memory_order_relaxed) != 0) {
+      const LockGuard guard(lock_);
       refill_zeroed(cache);
     }
+    if (cache.zeroed.size() == 0 && cache.dirty.size() == 0) {
+      const LockGuard guard(lock_);
+      refill(cache);
+      if (cache.zeroed.size() == 0 && cache.dirty.size() == 0) {
+        refill_zeroed(cache);
+      }
+    }
+    const Contents other = preferred == Contents::zeroed ? Contents::any : Contents::zeroed;
+    for (const Contents contents : {preferred, other}) {
+      if (cache.of(contents).size() != 0) {
+        taken = FreeFrame{cache.of(contents).pop(), contents};
+        break;
+      }
+    }
   }
-  FrameStack& stack = wanted == Contents::zeroed ? cache.zeroed : cache.dirty;
-  if (stack.size() != 0) {
-    return FreeFrame{stack.pop(), wanted};
+  if (taken && poison_ == Poison::on) {
+    check_poison(*taken);
   }
-  if (other.size() != 0) {
-    return FreeFrame{other.pop(), others};
+  return taken;
+}
+
+void PhysicalMemory::put(Pfn pfn, Contents contents) {
+  if (poison_ == Poison::on) {
+    poison_freed(pfn, contents);
   }
-  return std::nullopt;
+  const CpuSection section(machine_);
+  FrameStack& stack = this_cpu().of(contents);
+  if (stack.size() == stack_limit_) {
+    give_up_half(stack, contents);
+  }
+  stack.push(pfn);
 }
 
 void PhysicalMemory::refill(CpuCache& cache) {
@@ -147,7 +180,7 @@ void PhysicalMemory::refill(CpuCache& cache) {
       return;
     }
     cache.near = taken->first;
-    FrameStack& stack = taken->contents == Contents::zeroed ? cache.zeroed : cache.dirty;
+    FrameStack& stack = cache.of(taken->contents);
     // The lowest frame is pushed last, to be used first.
     for (std::uint64_t bits = taken->bits; bits != 0; --wanted) {
       const unsigned highest = 63 - static_cast<unsigned>(std::countl_zero(bits));
@@ -179,29 +212,29 @@ Pfn PhysicalMemory::pop_zero_pool() {
 
 void PhysicalMemory::give_up_half(FrameStack& stack, Contents contents) {
   const LockGuard guard(lock_);
-  for (std::uint32_t i = 0; i < batch_; ++i) {
-    if (contents == Contents::zeroed && zero_pool_count_.load(std::memory_order_relaxed) < zero_pool_limit_) {
-      push_zero_pool(stack.frames[i]);
-    } else {
-      pool_.give(stack.frames[i]);
+  std::uint32_t pooled = 0;
+  if (contents == Contents::zeroed) {
+    for (; pooled < batch_ && zero_pool_count_.load(std::memory_order_relaxed) < zero_pool_limit_; ++pooled) {
+      push_zero_pool(stack.frames[pooled]);
     }
   }
+  pool_.give({stack.frames + pooled, batch_ - pooled});
   const std::uint32_t left = stack.size() - batch_;
   std::copy_n(stack.frames + batch_, left, stack.frames);
-  stack.count.store(left, std::memory_order_relaxed);
+  stack.set_size(left);
 }
 
 void PhysicalMemory::drain(CpuCache& cache) {
   for (FrameStack* stack : {&cache.dirty, &cache.zeroed}) {
-    while (stack->size() != 0) {
-      pool_.give(stack->pop());
-    }
+    pool_.give({stack->frames, stack->size()});
+    stack->set_size(0);
   }
 }
 
 void PhysicalMemory::drain_zero_pool() {
   while (zero_pool_ != Frame::kNoFrame) {
-    pool_.give(pop_zero_pool());
+    const Pfn popped = pop_zero_pool();
+    pool_.give({&popped, 1});
   }
 }
 
@@ -253,11 +286,13 @@ void PhysicalMemory::begin_block(Pfn first, Order order, Contents contents) {
       const LockGuard guard(lock_);
       found = pool_.begin_use(part, step);
     }
-    for (PageCount i; i < step.pages(); i += PageCount(1)) {
-      if (poison_ == Poison::on) {
+    if (poison_ == Poison::on) {
+      for (PageCount i; i < step.pages(); i += PageCount(1)) {
         check_poison({part + i, found});
       }
-      if (contents == Contents::zeroed && found != Contents::zeroed) {
+    }
+    if (contents == Contents::zeroed && found != Contents::zeroed) {
+      for (PageCount i; i < step.pages(); i += PageCount(1)) {
         make_zero(part + i);
       }
     }
@@ -305,12 +340,9 @@ Result<Reservation> PhysicalMemory::reserve(PageCount count) {
   }
   Reservation reservation(*this);
   while (reservation.count() < count) {
-    const std::optional<FreeFrame> taken = take_one(Contents::zeroed);
+    const std::optional<FreeFrame> taken = take(Contents::zeroed);
     if (!taken) {
       return Errno::no_memory;
-    }
-    if (poison_ == Poison::on) {
-      check_poison(*taken);
     }
     reservation.add(taken->frame, taken->contents);
   }
@@ -347,7 +379,7 @@ PageCount PhysicalMemory::prezero(PageCount limit) {
       check_poison({*dirty, Contents::any});
     }
     make_zero(*dirty);
-    put_one(*dirty, Contents::zeroed);
+    put(*dirty, Contents::zeroed);
     filled += PageCount(1);
   }
   return filled;
@@ -407,7 +439,7 @@ void PhysicalMemory::check_invariants() {
     };
     for (unsigned cpu = 0; cpu < machine_.cpu_count(); ++cpu) {
       for (const FrameStack* stack : {&caches_[cpu].dirty, &caches_[cpu].zeroed}) {
-        VELLUM_CHECK(stack->size() <= 2 * batch_);
+        VELLUM_CHECK(stack->size() <= stack_limit_);
         std::for_each_n(stack->frames, stack->size(), visit);
       }
     }

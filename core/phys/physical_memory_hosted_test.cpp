@@ -169,11 +169,13 @@ TEST(PhysicalMemory, ASplitBlockIsFreedPageByPage) {
   test::System system;
   PhysicalMemory& memory = system.memory();
   const Pfn block = memory.allocate_block(Order(9), Contents::any).value();
-  memory.frame(block).assign(FrameKind::anonymous, &system, 100);
+  alignas(16) char owner = 0;
+  memory.frame(block).assign(FrameKind::anonymous, &owner, 100);
   memory.split_block(block, Order(9));
   for (std::uint32_t i = 0; i < 512; ++i) {
     Frame& frame = memory.frame(block + PageCount(i));
     EXPECT_EQ(frame.kind(), FrameKind::anonymous);
+    EXPECT_EQ(frame.owner<char>(), &owner);
     EXPECT_EQ(frame.index(), 100 + i);
     EXPECT_EQ(frame.order(), Order(0));
     EXPECT_TRUE(frame.release());

@@ -79,7 +79,8 @@ class FramePool {
   // Takes up to `wanted` (1..64) frames of one word, near `near` if it can; whole 2 MB areas are broken only where no
   // broken one is left. Nothing where no frame is free.
   [[nodiscard]] std::optional<Taken> take(Pfn near, unsigned wanted);
-  void give(Pfn frame) { give_block(frame, Order(0)); }
+  // Frames in any order; neighbours cost least.
+  void give(std::span<const Pfn> frames);
 
   // An aligned block, from memory that is already broken up where that is quickly found.
   [[nodiscard]] std::optional<Pfn> take_block(Order order);
@@ -108,6 +109,7 @@ class FramePool {
   static void set_usable_bits(Region& region, FrameRange frames);
   static void count_area(Region& region, unsigned area, unsigned free);
   void reclassify(std::size_t index);
+  void give_bits(std::size_t index, std::size_t word, std::uint64_t bits);
   void add_free(std::uint64_t change) {
     free_.store(free_.load(std::memory_order_relaxed) + change, std::memory_order_relaxed);
   }

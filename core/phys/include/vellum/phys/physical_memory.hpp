@@ -148,22 +148,25 @@ class PhysicalMemory {
     Pfn frames[kCapacity];
 
     [[nodiscard]] std::uint32_t size() const { return count.load(std::memory_order_relaxed); }
+    void set_size(std::uint32_t size) { count.store(size, std::memory_order_relaxed); }
     void push(Pfn frame) {
-      const std::uint32_t at = size();
-      VELLUM_ASSERT(at < kCapacity);
-      frames[at] = frame;
-      count.store(at + 1, std::memory_order_relaxed);
+      const std::uint32_t held = size();
+      VELLUM_ASSERT(held < kCapacity);
+      frames[held] = frame;
+      set_size(held + 1);
     }
     [[nodiscard]] Pfn pop() {
-      const std::uint32_t at = size() - 1;
-      count.store(at, std::memory_order_relaxed);
-      return frames[at];
+      const std::uint32_t left = size() - 1;
+      set_size(left);
+      return frames[left];
     }
   };
   struct alignas(kCacheLine) CpuCache {
     FrameStack dirty;
     FrameStack zeroed;
     Pfn near{0};  // where the last frames came from
+
+    [[nodiscard]] FrameStack& of(Contents contents) { return contents == Contents::zeroed ? zeroed : dirty; }
   };
   struct FreeFrame {
     Pfn frame;
@@ -174,39 +177,12 @@ class PhysicalMemory {
   PhysicalMemory(Machine& machine, const MemoryMap& map, const Areas& areas, const Config& config);
 
   [[nodiscard]] CpuCache& this_cpu() { return caches_[machine_.current_cpu().value()]; }
-  [[nodiscard]] std::optional<FreeFrame> take_one(Contents wanted) {
-    const CpuSection section(machine_);
-    CpuCache& cache = this_cpu();
-    FrameStack& stack = wanted == Contents::zeroed ? cache.zeroed : cache.dirty;
-    if (stack.size() != 0) [[likely]] {
-      return FreeFrame{stack.pop(), wanted};
-    }
-    return take_slowly(cache, wanted);
-  }
-  void put_one(Pfn frame, Contents contents) {
-    const CpuSection section(machine_);
-    CpuCache& cache = this_cpu();
-    FrameStack& stack = contents == Contents::zeroed ? cache.zeroed : cache.dirty;
-    if (stack.size() == 2 * batch_) [[unlikely]] {
-      give_up_half(stack, contents);
-    }
-    stack.push(frame);
-  }
-  void give_back(Pfn pfn, Contents contents) {
-    Frame& freed = frame(pfn);
-    VELLUM_ASSERT(is_managed(pfn));
-    VELLUM_CHECK(freed.kind() != FrameKind::free);  // freed twice, or never allocated
-    VELLUM_ASSERT(freed.share() <= 1);
-    VELLUM_ASSERT(freed.order() == Order(0));
-    freed.end_use();
-    if (poison_ == Poison::on) [[unlikely]] {
-      poison_freed(pfn, contents);
-    }
-    put_one(pfn, contents);
-  }
+  void give_back(Pfn frame, Contents contents);
 
-  [[gnu::cold]] std::optional<FreeFrame> take_slowly(CpuCache& cache, Contents wanted);
-  [[gnu::cold]] void give_up_half(FrameStack& stack, Contents contents);
+  [[nodiscard]] Result<Pfn> allocate_slowly(Contents contents);
+  void put(Pfn frame, Contents contents);
+  [[nodiscard]] std::optional<FreeFrame> take(Contents preferred);
+  void give_up_half(FrameStack& stack, Contents contents);
   void refill(CpuCache& cache) VELLUM_REQUIRES(lock_);
   void refill_zeroed(CpuCache& cache) VELLUM_REQUIRES(lock_);
   void drain(CpuCache& cache) VELLUM_REQUIRES(lock_);
@@ -227,7 +203,8 @@ class PhysicalMemory {
   const Pfn end_;
   const PageCount total_;
   const Watermarks watermarks_;
-  const std::uint32_t batch_;  // frames that move between a cache and the shared part at once
+  const std::uint32_t batch_;        // frames that move between a stack and the shared part at once
+  const std::uint32_t stack_limit_;  // frames that a stack holds: two batches
   const std::uint64_t zero_pool_limit_;
   const Poison poison_;
 
@@ -278,18 +255,38 @@ inline Result<Pfn> PhysicalMemory::allocate(Contents contents) {
   if (!machine_.allocation_permitted()) [[unlikely]] {
     return Errno::no_memory;
   }
-  const std::optional<FreeFrame> taken = take_one(contents);
-  if (!taken) [[unlikely]] {
-    return Errno::no_memory;
+  if (poison_ == Poison::off) [[likely]] {
+    const CpuSection section(machine_);
+    FrameStack& stack = this_cpu().of(contents);
+    const std::uint32_t held = stack.size();
+    if (held != 0) [[likely]] {
+      const Pfn pfn = stack.frames[held - 1];
+      stack.set_size(held - 1);
+      frame(pfn).begin_use(Order(0), 1);
+      return pfn;
+    }
   }
-  if (poison_ == Poison::on) [[unlikely]] {
-    check_poison(*taken);
+  return allocate_slowly(contents);
+}
+
+inline void PhysicalMemory::give_back(Pfn pfn, Contents contents) {
+  Frame& freed = frame(pfn);
+  VELLUM_ASSERT(is_managed(pfn));
+  VELLUM_CHECK(freed.kind() != FrameKind::free);  // freed twice, or never allocated
+  VELLUM_ASSERT(freed.share() <= 1);
+  VELLUM_ASSERT(freed.order() == Order(0));
+  freed.end_use();
+  if (poison_ == Poison::off) [[likely]] {
+    const CpuSection section(machine_);
+    FrameStack& stack = this_cpu().of(contents);
+    const std::uint32_t held = stack.size();
+    if (held < stack_limit_) [[likely]] {
+      stack.frames[held] = pfn;
+      stack.set_size(held + 1);
+      return;
+    }
   }
-  frames_[taken->frame.value()].begin_use(Order(0), 1);
-  if (contents == Contents::zeroed && taken->contents != Contents::zeroed) {
-    make_zero(taken->frame);
-  }
-  return taken->frame;
+  put(pfn, contents);
 }
 
 }  // namespace vellum
