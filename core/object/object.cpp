@@ -189,7 +189,7 @@ Result<ByteCount> MemoryObject<F>::read(ByteCount offset, std::span<std::byte> i
     }
     {
       const auto window = tables_.machine().window(*frame);
-      __builtin_memcpy(into.data() + done, window.data() + in_page, length);
+      __builtin_memcpy(into.data() + done, window.data() + in_page, static_cast<std::size_t>(length));
     }
     TlbGather<F> gather(tree_, section.cpu());
     gather.release_frame(*frame);
@@ -216,7 +216,7 @@ Result<ByteCount> MemoryObject<F>::write(ByteCount offset, std::span<const std::
     }
     {
       const auto window = tables_.machine().window(*frame);
-      __builtin_memcpy(window.data() + in_page, from.data() + done, length);
+      __builtin_memcpy(window.data() + in_page, from.data() + done, static_cast<std::size_t>(length));
     }
     TlbGather<F> gather(tree_, section.cpu());
     gather.release_frame(*frame);

@@ -117,7 +117,7 @@ void MemoryObject<F>::clear_tail(ByteCount size) {
   }
   {
     const auto window = tables_.machine().window(*frame);
-    __builtin_memset(window.data() + used, 0, kPageSize - used);
+    __builtin_memset(window.data() + used, 0, static_cast<std::size_t>(kPageSize - used));
   }
   TlbGather<F> gather(tree_, section.cpu());
   gather.release_frame(*frame);
