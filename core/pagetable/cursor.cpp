@@ -361,8 +361,8 @@ void Cursor<F>::tidy_edge(Node& node, unsigned slot) {
   const Entry entry = tables_.load(node, slot);
   Node& child = tables_.child(entry, node);
   child.lock.assert_held();
-  if (child.owning_children > 0) {
-    return;
+  if (child.owning_children > 0 || child.slot_count != entry_count<F>(child.level)) {
+    return;  // what also holds entries of the kernel stays
   }
   if (child.runs() == 0 && child.live == 0) {
     child.stale.store(true, std::memory_order_release);

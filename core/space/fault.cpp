@@ -303,7 +303,8 @@ typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt& attempt, Node& 
     // Where the tables permit it already, the TLB had not heard of it: rights that are added are not announced, and the
     // fault itself made this CPU forget the page [intel/vol3 4.10.4.1].
     if (!leaf.object_owned) {
-      (void)tables_.limit(leaf, slot, meaning.prot);  // adds what is missing, and takes nothing: the entry never had more
+      (void)tables_.limit(leaf, slot,
+                          meaning.prot);  // adds what is missing, and takes nothing: the entry never had more
     }
     return Step::done;
   }

@@ -39,8 +39,7 @@ TYPED_TEST(Spaces, ForkCopiesWhatIsWritten) {
   using F = TypeParam;
   test::SpaceSystem<F> system;
   AddressSpace<F>& parent = system.create();
-  const VirtAddr at =
-      parent.map({.address = {}, .length = ByteCount(16 * kPageSize), .prot = kReadWrite}).value();
+  const VirtAddr at = parent.map({.address = {}, .length = ByteCount(16 * kPageSize), .prot = kReadWrite}).value();
   {
     test::Program<F> program(parent);
     for (std::uint64_t page = 0; page < 16; page += 2) {

@@ -49,11 +49,34 @@ Result<AddressSpace<F>*> AddressSpace<F>::create(VirtualMemory<F>& system, const
     return created;
   }
   AddressSpace& space = *created.value();
-  Node& root = *space.tree.root;
-  for (unsigned slot = root.slot_count; slot < entry_count<F>(root.level); ++slot) {
-    space.tables_.set(root, slot, space.tables_.load(*kernel, slot));
+  const Result<void> shared = space.share_kernel(*space.tree.root, *kernel);
+  if (!shared.ok()) {
+    space.destroy();
+    return shared.error();
   }
   return &space;
+}
+
+// Enters the kernel's half: what lies above the user half at each level. Where the bound between them falls inside an
+// entry (PAE: the last gigabyte holds both), the space has a table of its own there, of which the kernel's part is a
+// copy.
+template <PageTableFormat F>
+Result<void> AddressSpace<F>::share_kernel(Node& node, Node& kernel) {
+  const LockGuard guard(node.lock);
+  for (unsigned slot = node.slot_count; slot < entry_count<F>(node.level); ++slot) {
+    tables_.set(node, slot, tables_.load(kernel, slot));
+  }
+  const unsigned last = node.slot_count - 1U;
+  const Entry entry = tables_.load(kernel, last);
+  if (tables_.state(entry, kernel) != EntryState::table) {
+    return {};
+  }
+  const unsigned level = node.level - 1U;
+  const unsigned slots = entry_index<F>(vpn_of<F>(layout_.end() - ByteCount(1)), level) + 1;
+  Node* const below = VELLUM_TRY(system_.nodes.create(level, slots, tables_.page_of(node, last), LockRank::node));
+  below->owning.store(true, std::memory_order_relaxed);
+  tables_.link(node, last, *below, EntryRights::everything(), true);
+  return share_kernel(*below, tables_.child(entry, kernel));
 }
 
 template <PageTableFormat F>
@@ -108,6 +131,7 @@ PageCount AddressSpace<F>::mapped() const {
   template Result<void> VirtualMemory<F>::start();                                                                 \
   template void VirtualMemory<F>::stop();                                                                          \
   template Result<AddressSpace<F>*> AddressSpace<F>::create(VirtualMemory<F>&, const SpaceLayout&, Node*);         \
+  template Result<void> AddressSpace<F>::share_kernel(Node&, Node&);                                               \
   template Result<AddressSpace<F>*> AddressSpace<F>::create_in(VirtualMemory<F>&, const SpaceLayout&, Family<F>&); \
   template void AddressSpace<F>::destroy();                                                                        \
   template PageCount AddressSpace<F>::mapped() const;

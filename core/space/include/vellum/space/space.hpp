@@ -77,7 +77,8 @@ class AddressSpace : public FamilyMember<F> {
  public:
   using Request = MapRequest<F>;
 
-  // An empty space. `kernel` is a root whose entries above the user half every space shares, or null.
+  // An empty space. `kernel` is the root of a tree whose mappings above the user half every space has, or null; its
+  // tables on the level where the bound falls, and those above, must not change any more.
   // Error: no_memory.
   [[nodiscard]] static Result<AddressSpace*> create(VirtualMemory<F>& system, const SpaceLayout& layout, Node* kernel);
   // Ends the space. No CPU may run it or be in one of its operations.
@@ -154,6 +155,7 @@ class AddressSpace : public FamilyMember<F> {
 
   [[nodiscard]] static Result<AddressSpace*> create_in(VirtualMemory<F>& system, const SpaceLayout& layout,
                                                        Family<F>& family);
+  [[nodiscard]] Result<void> share_kernel(Node& node, Node& kernel);
 
   // map.cpp
   struct Target {

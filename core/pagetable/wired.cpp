@@ -1,0 +1,139 @@
+#include <vellum/pagetable/wired.hpp>
+
+#include <vellum/pagetable/instantiate.hpp>
+
+namespace vellum {
+
+namespace {
+
+constexpr std::uint64_t kWriteThrough = 1U << 3;
+constexpr std::uint64_t kCacheDisable = 1U << 4;
+constexpr std::uint64_t kGlobal = 1U << 8;
+
+template <PageTableFormat F>
+Entry wired_entry(Pfn frame, unsigned level, const WiredAttributes& attributes) {
+  Entry entry = F::make_page(frame, level, attributes.rights);
+  if (attributes.caching == Caching::uncached) {
+    entry.bits |= kCacheDisable | kWriteThrough;
+  }
+  if (attributes.lifetime == Lifetime::global) {
+    entry.bits |= kGlobal;
+  }
+  return entry;
+}
+
+// The node whose entries map pages of `level` around `page`; made where it is missing.
+template <PageTableFormat F>
+Result<Node*> table_at(const Tables<F>& tables, Node& root, Vpn page, unsigned level) {
+  Node* node = &root;
+  while (node->level > level) {
+    const unsigned slot = tables.slot_of(*node, page);
+    const LockGuard guard(node->lock);
+    const Entry entry = tables.load(*node, slot);
+    if (entry.bits != 0) {
+      VELLUM_CHECK(tables.state(entry, *node) == EntryState::table);
+      node = &tables.child(entry, *node);
+      continue;
+    }
+    Node* const child = VELLUM_TRY(tables.create_child(*node, slot));
+    tables.link(*node, slot, *child, EntryRights::everything(), true);
+    node = child;
+  }
+  return node;
+}
+
+// The highest level whose pages fit both addresses and what is left.
+template <PageTableFormat F>
+unsigned page_level(Vpn page, Pfn frame, PageCount left, unsigned largest) {
+  unsigned level = 1;
+  for (unsigned higher = 2; higher <= largest && higher <= F::kLevels; ++higher) {
+    const std::uint64_t span = entry_span<F>(higher).value();
+    if (!F::maps_pages(higher) || ((page.value() | frame.value()) & (span - 1)) != 0 || left.value() < span) {
+      break;
+    }
+    level = higher;
+  }
+  return level;
+}
+
+}  // namespace
+
+template <PageTableFormat F>
+Result<void> map_wired(const Tables<F>& tables, Node& root, VirtRange range, PhysAddr target,
+                       const WiredAttributes& attributes) {
+  if (!range.start().is_page_aligned() || !target.is_page_aligned() || (range.size().value() & (kPageSize - 1)) != 0 ||
+      range.empty() || !is_canonical<F>(range.start()) || !is_canonical<F>(range.last())) {
+    return Errno::invalid;
+  }
+  const Vpn first = vpn_of<F>(range.start());
+  const PageCount pages = whole_pages(range.size());
+  PageCount done{0};
+  while (done < pages) {
+    const Vpn page = first + done;
+    const Pfn frame = frame_of(target) + done;
+    const unsigned level = page_level<F>(page, frame, pages - done, attributes.largest_level);
+    const Result<Node*> table = table_at(tables, root, page, level);
+    if (!table.ok()) {
+      if (!done.is_zero()) {
+        unmap_wired(tables, root, VirtRange::must(range.start(), bytes_of(done)));
+      }
+      return table.error();
+    }
+    Node& node = *table.value();
+    const unsigned slot = tables.slot_of(node, page);
+    const LockGuard guard(node.lock);
+    VELLUM_CHECK(tables.load(node, slot).bits == 0);
+    ++node.live;
+    tables.set(node, slot, wired_entry<F>(frame, level, attributes));
+    done += entry_span<F>(level);
+  }
+  return {};
+}
+
+template <PageTableFormat F>
+void unmap_wired(const Tables<F>& tables, Node& root, VirtRange range) {
+  const Vpn first = vpn_of<F>(range.start());
+  const PageCount pages = whole_pages(range.size());
+  PageCount done{0};
+  while (done < pages) {
+    Node* node = &root;
+    Entry entry = tables.load(*node, tables.slot_of(*node, first + done));
+    while (tables.state(entry, *node) == EntryState::table) {
+      node = &tables.child(entry, *node);
+      entry = tables.load(*node, tables.slot_of(*node, first + done));
+    }
+    const LockGuard guard(node->lock);
+    if (entry.bits != 0) {
+      tables.set(*node, tables.slot_of(*node, first + done), {});
+      --node->live;
+    }
+    done += entry_span<F>(node->level);
+  }
+}
+
+template <PageTableFormat F>
+std::optional<WiredPage> find_wired(const Tables<F>& tables, Node& root, VirtAddr address) {
+  const Vpn page = vpn_of<F>(address);
+  const Node* node = &root;
+  Entry entry = tables.load(*node, tables.slot_of(*node, page));
+  while (tables.state(entry, *node) == EntryState::table) {
+    node = &tables.child(entry, *node);
+    entry = tables.load(*node, tables.slot_of(*node, page));
+  }
+  if (entry.bits == 0) {
+    return std::nullopt;
+  }
+  const std::uint64_t offset = address.value() & (bytes_of(tables.span(*node)).value() - 1);
+  return WiredPage{.address = vellum::address_of(F::frame(entry, node->level)) + ByteCount(offset),
+                   .level = node->level,
+                   .rights = F::rights(entry, node->level)};
+}
+
+#define VELLUM_COMPILE(F)                                                                                   \
+  template Result<void> map_wired<F>(const Tables<F>&, Node&, VirtRange, PhysAddr, const WiredAttributes&); \
+  template void unmap_wired<F>(const Tables<F>&, Node&, VirtRange);                                         \
+  template std::optional<WiredPage> find_wired<F>(const Tables<F>&, Node&, VirtAddr);
+VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
+#undef VELLUM_COMPILE
+
+}  // namespace vellum
