@@ -109,8 +109,26 @@ Result<Arena::Request> Arena::checked(ByteCount size, const RangeConstraints& co
   return request;
 }
 
+Result<VirtRange> Arena::allocate(ByteCount size, Fit fit) {
+  const std::uint64_t rounded = round_up(size.value(), quantum_);
+  if (rounded == 0) {
+    return Errno::invalid;
+  }
+  return serve({.size = rounded,
+                .alignment = quantum_,
+                .phase = 0,
+                .no_cross = 0,
+                .first = 0,
+                .last = ~std::uint64_t{0},
+                .padded = rounded},
+               fit);
+}
+
 Result<VirtRange> Arena::allocate(ByteCount size, Fit fit, const RangeConstraints& constraints) {
-  const Request request = VELLUM_TRY(checked(size, constraints));
+  return serve(VELLUM_TRY(checked(size, constraints)), fit);
+}
+
+Result<VirtRange> Arena::serve(const Request& request, Fit fit) {
   {
     const CpuSection section(metadata_.machine);
     const LockGuard guard(lock_);

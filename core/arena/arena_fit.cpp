@@ -58,6 +58,9 @@ std::optional<Arena::Place> Arena::find_instant(const Request& request) {
     const std::uint64_t candidates = classes_with_any_ & classes_from(enough);
     if (candidates != 0) {
       Segment* const segment = classes_[std::countr_zero(candidates)].front();
+      if (request.padded == request.size) {
+        return Place{segment, segment->range.start()};
+      }
       const std::optional<VirtAddr> start = start_in(*segment, request);
       VELLUM_ASSERT(start.has_value());
       return Place{segment, *start};

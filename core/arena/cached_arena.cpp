@@ -27,7 +27,12 @@ Result<VirtRange> CachedArena::allocate_slow(ByteCount size) {
       return hand_out(*round, cache);
     }
   }
-  return allocate(size, Fit::instant);
+  const Result<VirtRange> range = arena_.allocate(size);
+  if (range.ok() || range.error() != Errno::no_memory) {
+    return range;
+  }
+  trim();
+  return arena_.allocate(size);
 }
 
 Result<VirtRange> CachedArena::allocate(ByteCount size, Fit fit, const RangeConstraints& constraints) {

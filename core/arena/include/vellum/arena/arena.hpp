@@ -72,8 +72,9 @@ class Arena final : public RangeSource {
   // A range of `size` bytes, rounded up to the quantum. Without an acceptable free segment it imports, unless bounds
   // are given. Errors, with nothing changed: invalid (no size, constraints that no range can meet), no_memory (no such
   // range, or no boundary tag).
-  [[nodiscard]] Result<VirtRange> allocate(ByteCount size, Fit fit = Fit::instant,
-                                           const RangeConstraints& constraints = {}) VELLUM_EXCLUDES(lock_);
+  [[nodiscard]] Result<VirtRange> allocate(ByteCount size, Fit fit = Fit::instant) VELLUM_EXCLUDES(lock_);
+  [[nodiscard]] Result<VirtRange> allocate(ByteCount size, Fit fit, const RangeConstraints& constraints)
+      VELLUM_EXCLUDES(lock_);
   // Takes back a range as it was handed out. Panics on anything else.
   void free(VirtRange range) VELLUM_EXCLUDES(lock_);
 
@@ -123,6 +124,7 @@ class Arena final : public RangeSource {
   };
 
   [[nodiscard]] Result<Request> checked(ByteCount size, const RangeConstraints& constraints) const;
+  [[nodiscard]] Result<VirtRange> serve(const Request& request, Fit fit) VELLUM_EXCLUDES(lock_);
   [[nodiscard]] Result<VirtRange> import_and_allocate(const Request& request, Fit fit) VELLUM_EXCLUDES(lock_);
   [[nodiscard]] bool overlaps_span(VirtRange range) VELLUM_REQUIRES(lock_);
   void insert_span(VirtRange span, Segment::Kind kind) VELLUM_REQUIRES(lock_);
