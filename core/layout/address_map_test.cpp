@@ -225,12 +225,15 @@ TEST(AddressMap, SizesThatCannotFitAreRefused) {
       EXPECT_TRUE(map.error().rule == LayoutRule::regions_fit);
     }
   }
-  const KernelInputs plain32 = KernelInputs::for_memory(Arch::i386, 4_GiB);
+  KernelInputs plain32 = KernelInputs::for_memory(Arch::i386, 4_GiB);
+  plain32.kernelbase = VirtAddr(0xC0000000);
   for (auto member : {&KernelInputs::tables_size, &KernelInputs::segmap_size}) {
-    for (const ByteCount size : {kEverything, 4_GiB, 3_GiB}) {
+    for (const ByteCount size : {kEverything, 4_GiB, 3_GiB, 1_GiB}) {
       KernelInputs inputs = plain32;
       inputs.*member = size;
-      EXPECT_FALSE(AddressMap::create(inputs, UserInputs{}).has_value());
+      const auto map = AddressMap::create(inputs, UserInputs{});
+      ASSERT_FALSE(map.has_value());
+      EXPECT_TRUE(map.error().rule == LayoutRule::regions_fit);
     }
   }
   KernelInputs all = plain64;
