@@ -2,11 +2,10 @@
 #pragma once
 
 #include <vellum/arena/physical_page_source.hpp>
-#include <vellum/base/epoch.hpp>
 #include <vellum/base/machine.hpp>
-#include <vellum/pagetable/node_store.hpp>
 #include <vellum/pc/cpu_features.hpp>
 #include <vellum/phys/physical_memory.hpp>
+#include <vellum/space/space.hpp>
 
 #include "kernel_tables.hpp"
 
@@ -18,16 +17,14 @@ struct Kernel {
         features(its_features),
         memory(its_memory),
         source(its_memory),
-        epochs(its_machine.cpu_count()),
-        nodes(its_memory, source, epochs),
-        tables(nodes) {}
+        virtual_memory(its_memory, source, MeaningPlacement::highest),
+        tables(virtual_memory.nodes) {}
 
   Machine& machine;
   const pc::CpuFeatures features;
   PhysicalMemory& memory;
   PhysicalPageSource source;
-  EpochDomain epochs;
-  NodeStore nodes;
+  VirtualMemory<HardwareFormat> virtual_memory;
   KernelTables tables;
 };
 

@@ -8,11 +8,14 @@
 #endif
 #define kSecond %esi
 
-// The user program, copied to user memory: three entry points, each makes one access with 4 bytes at the first argument
-// and then, but for the third, calls the kernel with what it read.
+// The user program, copied to user memory. Each entry point does one thing with its arguments and calls the kernel:
+//   read, write    4 bytes at the first argument; the call passes what was read, the second argument is written
+//   execute        jumps to the first argument
+//   touch          writes a byte to as many pages as the second argument says, from the first on
 
         .section .rodata
-        .globl  user_program_start, user_program_read, user_program_write, user_program_execute, user_program_end
+        .globl  user_program_start, user_program_read, user_program_write, user_program_execute
+        .globl  user_program_touch, user_program_end
 user_program_start:
 user_program_read:
         movl    (kFirst), %eax
@@ -22,6 +25,12 @@ user_program_write:
         int     $0x80
 user_program_execute:
         jmp     *kFirst
+user_program_touch:
+        movb    $1, (kFirst)
+        add     $4096, kFirst
+        decl    kSecond
+        jnz     user_program_touch
+        int     $0x80
 user_program_end:
 
 // unsigned probe_read(Word address), probe_write, probe_execute: 0 after the access. The trap handler of the self-test

@@ -32,6 +32,8 @@ VirtAddr address_of_symbol(const void* symbol) { return VirtAddr(reinterpret_cas
 
 VirtAddr in_direct_map(VirtAddr in_image) { return pc::kDirectMap + ((in_image - kImageOffset) - VirtAddr(0)); }
 
+}  // namespace
+
 void test_kernel_tables() {
   const VirtAddr text = image_text().start();
   const VirtAddr constant = address_of_symbol(&return_in_constants);
@@ -52,8 +54,9 @@ void test_kernel_tables() {
   pc::print_line("kernel: text is not written, data and direct map are not executed, the stack has a guard");
 }
 
-}  // namespace
-
-void run_selftest(Kernel& /*kernel*/) { test_kernel_tables(); }
+void run_selftest(Kernel& kernel) {
+  test_kernel_tables();
+  test_spaces(kernel);
+}
 
 }  // namespace vellum::kernel

@@ -5,6 +5,11 @@
 
 namespace vellum::kernel {
 
+// The parts of it. The kernel's tables deny what they should.
+void test_kernel_tables();
+// User code in address spaces: faults resolved and refused, fork, growth of a stack; and then every page is free again.
+void test_spaces(Kernel& kernel);
+
 // Says on the console what it finds; panics at the first thing that is wrong.
 void run_selftest(Kernel& kernel);
 

@@ -1,27 +1,49 @@
 // What the compiler takes for granted in a freestanding program: the four memory functions, and a handler for a call of
 // a pure virtual function. Static constructors are not run: the linker script refuses an image that has any.
 #include <cstddef>
-#include <cstdint>
 
 #include <vellum/base/panic.hpp>
+#include <vellum/pc/instructions.hpp>
+
+namespace {
+
+using vellum::pc::Word;
+
+// Words first, then the bytes that are left. String instructions are as fast as anything for pages, and short
+// everywhere [intel/opt 3.7.6].
+#if defined(__x86_64__)
+#define VELLUM_WORDS "q"
+#else
+#define VELLUM_WORDS "l"
+#endif
+
+constexpr Word kEveryByte = ~Word{0} / 0xFF;
+
+}  // namespace
 
 extern "C" {
 
-// REP MOVSB and STOSB are as fast as anything on processors with ERMS, and short everywhere [intel/opt 3.7.6].
 void* memcpy(void* to, const void* from, std::size_t size) {
   void* destination = to;
-  asm volatile("rep movsb" : "+D"(destination), "+S"(from), "+c"(size) : : "memory");
+  std::size_t words = size / sizeof(Word);
+  std::size_t bytes = size % sizeof(Word);
+  asm volatile("rep movs" VELLUM_WORDS : "+D"(destination), "+S"(from), "+c"(words) : : "memory");
+  asm volatile("rep movsb" : "+D"(destination), "+S"(from), "+c"(bytes) : : "memory");
   return to;
 }
 
 void* memset(void* to, int value, std::size_t size) {
   void* destination = to;
-  asm volatile("rep stosb" : "+D"(destination), "+c"(size) : "a"(value) : "memory");
+  std::size_t words = size / sizeof(Word);
+  std::size_t bytes = size % sizeof(Word);
+  const Word pattern = kEveryByte * static_cast<unsigned char>(value);
+  asm volatile("rep stos" VELLUM_WORDS : "+D"(destination), "+c"(words) : "a"(pattern) : "memory");
+  asm volatile("rep stosb" : "+D"(destination), "+c"(bytes) : "a"(pattern) : "memory");
   return to;
 }
 
 void* memmove(void* to, const void* from, std::size_t size) {
-  if (reinterpret_cast<std::uintptr_t>(to) - reinterpret_cast<std::uintptr_t>(from) >= size) {
+  if (reinterpret_cast<Word>(to) - reinterpret_cast<Word>(from) >= size) {
     return memcpy(to, from, size);
   }
   auto* last_to = static_cast<std::byte*>(to) + size - 1;
