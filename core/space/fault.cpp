@@ -338,7 +338,9 @@ typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt& attempt, Node& 
   return Step::done;
 }
 
-#define VELLUM_COMPILE(F) template FaultVerdict AddressSpace<F>::fault(VirtAddr, Access);
+#define VELLUM_COMPILE(F)                                         \
+  template FaultVerdict AddressSpace<F>::fault(VirtAddr, Access); \
+  template typename AddressSpace<F>::Walk AddressSpace<F>::descend(Vpn) const;
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE
 
