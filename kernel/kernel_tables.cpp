@@ -12,15 +12,14 @@ namespace {
 // the direct map shows all of it.
 constexpr PhysAddr kFirstMegabyte{std::uint64_t{1} << 20};
 
-// Rights that no entry above the page takes away.
-constexpr EntryRights kAllInKernel{.write = true, .execute = true, .user = false};
+constexpr unsigned kLargePage = 2;     // 2 MB
+constexpr unsigned kGigabytePage = 3;  // 1 GB
 
 }  // namespace
 
 Result<void> KernelTables::build(const MemoryMap& ram, const pc::CpuFeatures& features) {
-  for (unsigned level = 2; Format::maps_pages(level) && (level < 3 || features.gigabyte_pages); ++level) {
-    largest_page_ = level;
-  }
+  attributes_.largest_level = features.gigabyte_pages ? kGigabytePage : kLargePage;
+  attributes_.lifetime = features.global_pages ? Lifetime::global : Lifetime::of_root;
   root_ =
       VELLUM_TRY(tables_.store().create(Format::kLevels, entry_count<Format>(Format::kLevels), Vpn(0), LockRank::node));
   VELLUM_TRY(map_image());
@@ -67,46 +66,9 @@ Result<void> KernelTables::map_ram(PhysRange range) {
 }
 
 Result<void> KernelTables::map(VirtRange range, PhysAddr first, Prot prot) {
-  return map_in(*root_, range, first, {.write = prot.can_write(), .execute = prot.can_execute(), .user = false});
-}
-
-Result<Node*> KernelTables::child(Node& node, unsigned slot) {
-  const Entry entry = tables_.load(node, slot);
-  if (tables_.state(entry, node) == EntryState::table) {
-    return &tables_.child(entry, node);
-  }
-  VELLUM_CHECK(tables_.state(entry, node) == EntryState::empty);
-  Node* const created = VELLUM_TRY(tables_.create_child(node, slot));
-  tables_.link(node, slot, *created, kAllInKernel, true);
-  return created;
-}
-
-Result<void> KernelTables::map_in(Node& node, VirtRange range, PhysAddr first, EntryRights rights) {
-  const LockGuard guard(node.lock);
-  const ByteCount span = bytes_of(tables_.span(node));
-  VirtAddr at = range.start();
-  PhysAddr from = first;
-  for (;;) {
-    // The part of the range in this slot. Sizes, not ends, because the last slot may end at 2^64.
-    const ByteCount left = range.size() - (at - range.start());
-    const ByteCount room = span - (at - at.align_down(span));
-    const ByteCount size = std::min(left, room);
-    const unsigned slot = entry_index<Format>(at, node.level);
-    const bool whole = size == span && from.is_aligned(span);
-    if (whole && node.level <= largest_page_) {
-      VELLUM_CHECK(tables_.state(tables_.load(node, slot), node) == EntryState::empty);
-      tables_.set(node, slot, Tables<Format>::Codec::page(frame_of(from), node.level, rights));
-      ++node.live;
-    } else {
-      Node* const below = VELLUM_TRY(child(node, slot));
-      VELLUM_TRY(map_in(*below, VirtRange::must(at, size), from, rights));
-    }
-    if (size == left) {
-      return {};
-    }
-    at += size;
-    from += size;
-  }
+  WiredAttributes attributes = attributes_;
+  attributes.rights = {.write = prot.can_write(), .execute = prot.can_execute(), .user = false};
+  return map_wired(tables_, *root_, range, first, attributes);
 }
 
 }  // namespace vellum::kernel

@@ -1,17 +1,16 @@
 // The kernel's own page tables: what every address space shows above its user half.
 //
-//   image text        read, execute                 4 KB pages, so that each part has its own rights
+//   image text        read, execute     pages of 4 KB, so that each part has its own rights
 //   image constants   read
-//   image data        read, write                   but for a page beneath the boot stack
-//   direct map        read, write                   the largest pages that fit and the processor has; where the image's
-//                                                   text and constants lie, read only
+//   image data        read, write       but for a page beneath the boot stack
+//   direct map        read, write       the largest pages that fit and the processor has; where the image's text and
+//                                       constants lie, read only
 //
-// No page can be both written and executed, through any of its addresses; user code reaches none. The pages here are
-// wired: nothing takes them out again, and no fault brings them in, so no node here has a meaning.
+// No page can be both written and executed, through any of its addresses; user code reaches none. All of it is wired
+// and, where the processor can, global.
 #pragma once
 
-#include <vellum/pagetable/node_store.hpp>
-#include <vellum/pagetable/tables.hpp>
+#include <vellum/pagetable/wired.hpp>
 #include <vellum/pc/cpu_features.hpp>
 #include <vellum/phys/memory_map.hpp>
 
@@ -33,14 +32,11 @@ class KernelTables {
 
  private:
   [[nodiscard]] Result<void> map(VirtRange range, PhysAddr first, Prot prot);
-  [[nodiscard]] Result<void> map_in(Node& node, VirtRange range, PhysAddr first, EntryRights rights);
-  [[nodiscard]] Result<Node*> child(Node& node, unsigned slot) VELLUM_REQUIRES(node.lock);
   [[nodiscard]] Result<void> map_image();
   [[nodiscard]] Result<void> map_ram(PhysRange range);
 
   Tables<Format> tables_;
-  // The highest level whose entries may map a page.
-  unsigned largest_page_ = 1;
+  WiredAttributes attributes_{.rights = {}};
   Node* root_ = nullptr;
 };
 

@@ -56,6 +56,7 @@ Kernel& boot(PhysAddr start_info_address) {
   Kernel& kernel = *::new (room_for_kernel) Kernel(the_machine, features, memory);
   must(kernel.tables.build(found.ram, features), "not enough memory for the kernel's tables");
   the_machine.set_root(kernel.tables.root_address());
+  pc::enable_global_pages(features);
   pc::print_line("paging: own tables, root ", kernel.tables.root_address(), ", ",
                  kernel.virtual_memory.nodes.node_count(), " tables");
   return kernel;

@@ -6,29 +6,28 @@
 
 namespace vellum::kernel {
 
-// Mappings are placed downwards from the user limit. On i386 that is 3 GB: the user half ends with an entry of the root
-// table, because those above it are the kernel's.
+#if defined(__x86_64__)
+inline constexpr VirtAddr kUserText = amd64_layout::kUserText;
+inline constexpr VirtAddr kUserLimit = amd64_layout::kSegkpmBase - amd64_layout::kRedZoneSize - amd64_layout::kLimitGap;
+#else
+inline constexpr VirtAddr kUserText = i386_layout::kUserText;
+// The value that the layout's table shows; inside an entry of the root table, of which the upper part is the kernel's.
+inline constexpr VirtAddr kUserLimit{0xC3000000};
+#endif
+
+// Mappings without an address are placed downwards from the user limit.
 [[nodiscard]] inline SpaceLayout user_layout() {
   SpaceLayout layout;
+  layout.placement_top = kUserLimit;
 #if defined(__x86_64__)
-  using namespace amd64_layout;
-  layout.placement_top = kSegkpmBase - kRedZoneSize - kLimitGap;
-  layout.placement_bottom = kHoleEnd;
-  layout.user[0] = VirtRange::between(kLowestUserAddress, kHoleGuard);
-  layout.user[1] = VirtRange::between(kHoleEnd, layout.placement_top);
+  layout.placement_bottom = amd64_layout::kHoleEnd;
+  layout.user[0] = VirtRange::between(kLowestUserAddress, amd64_layout::kHoleGuard);
+  layout.user[1] = VirtRange::between(amd64_layout::kHoleEnd, kUserLimit);
 #else
-  using namespace i386_layout;
-  layout.placement_top = kAbiMinKernelbase;
   layout.placement_bottom = kUserText;
-  layout.user[0] = VirtRange::between(kLowestUserAddress, layout.placement_top);
+  layout.user[0] = VirtRange::between(kLowestUserAddress, kUserLimit);
 #endif
   return layout;
 }
-
-#if defined(__x86_64__)
-inline constexpr VirtAddr kUserText = amd64_layout::kUserText;
-#else
-inline constexpr VirtAddr kUserText = i386_layout::kUserText;
-#endif
 
 }  // namespace vellum::kernel

@@ -39,4 +39,10 @@ CpuFeatures enable_protections() {
   return features;
 }
 
+void enable_global_pages(const CpuFeatures& features) {
+  if (features.global_pages) {
+    write_cr4(read_cr4() | cr4::kGlobalPages);
+  }
+}
+
 }  // namespace vellum::pc

@@ -13,7 +13,10 @@ struct CpuFeatures {
 };
 
 // Reads CPUID and turns on, on the calling CPU: write protection of the kernel (CR0.WP), NX (EFER.NXE), SMEP, SMAP,
-// UMIP, each where it exists. Global pages are left off: they are turned on with the tables that use them.
+// UMIP, each where it exists.
 CpuFeatures enable_protections();
+
+// Makes global translations outlive a change of the root, where the processor can. Once the root is the kernel's own.
+void enable_global_pages(const CpuFeatures& features);
 
 }  // namespace vellum::pc
