@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <thread>
 #include <vector>
 
 #include <vellum/hosted/mmu.hpp>
@@ -70,19 +71,27 @@ TEST(MachineDeathTest, WithoutAScopeThereIsNoCpu) {
   EXPECT_DEATH(static_cast<void>(machine->current_cpu()), "CpuScope is missing");
 }
 
+TEST(MachineDeathTest, ACpuHasOneDriver) {
+  const auto machine = Machine::create({}).value();
+  EXPECT_DEATH(
+      {
+        const CpuScope mine(*machine, CpuIndex(0));
+        std::jthread([&] { const CpuScope theirs(*machine, CpuIndex(0)); });
+      },
+      "driver_");
+}
+
 #if VELLUM_DEBUG
 TEST(MachineDeathTest, SectionsMustBeLeft) {
-  const auto machine = Machine::create({}).value();
+  const auto machine = Machine::create({.cpus = 2}).value();
   const CpuScope cpu(*machine, CpuIndex(0));
   EXPECT_DEATH(machine->leave_section(), "section_depth_");
   EXPECT_DEATH(
       {
-        const CpuScope other(*machine, CpuIndex(0));
-        const CpuScope last(*machine, CpuIndex(0));
+        const CpuScope other(*machine, CpuIndex(1));
         machine->enter_section();
-        std::abort();
       },
-      "");
+      "section_depth_");
 }
 #endif
 

@@ -15,7 +15,7 @@ namespace vellum::hosted {
 namespace {
 
 constexpr VirtAddr kPage = VirtAddr(5 * kPageSize);
-constexpr int kRounds = 2000;
+constexpr int kRounds = 500;
 
 CpuSet cpus_from(unsigned first, unsigned last) {
   CpuSet set;

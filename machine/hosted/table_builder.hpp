@@ -20,12 +20,12 @@ class TableBuilder {
   [[nodiscard]] std::atomic_ref<std::uint64_t> entry(VirtAddr address, unsigned level) {
     Pfn table = root_;
     for (unsigned at = F::kLevels; at > level; --at) {
-      std::uint64_t& slot = slot_of(table, address, at);
-      if (!F::is_present({slot})) {
-        slot = F::make_table(next_, at, EntryRights::everything()).bits;
+      const std::atomic_ref slot(slot_of(table, address, at));
+      if (!F::is_present({slot.load()})) {
+        slot.store(F::make_table(next_, at, EntryRights::everything()).bits);
         next_ += PageCount(1);
       }
-      table = F::frame({slot}, at);
+      table = F::frame({slot.load()}, at);
     }
     return std::atomic_ref(slot_of(table, address, level));
   }
