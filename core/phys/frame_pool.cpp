@@ -35,19 +35,19 @@ unsigned first_bit_around(std::uint64_t bits, unsigned from) {
   return first_bit(rest != 0 ? rest : bits);
 }
 
-// Calls visit(word index, mask) for each word of a region that `count` frames from `first` touch.
+// Calls visit(word index, mask, bits in it) for each word of a region that `count` frames from `first` touch.
 template <class Visitor>
 void for_each_word(std::uint64_t first, std::uint64_t count, Visitor visit) {
   while (count != 0) {
     const std::uint64_t offset = first % kPagesInWord;
     const std::uint64_t here = std::min(count, kPagesInWord - offset);
-    visit(static_cast<std::size_t>(first / kPagesInWord), low_bits(here) << offset);
+    visit(static_cast<std::size_t>(first / kPagesInWord), low_bits(here) << offset, static_cast<unsigned>(here));
     first += here;
     count -= here;
   }
 }
 
-std::uint64_t in_region(Pfn frame) { return frame.value() & (FramePool::kRegionPages - 1); }
+std::size_t in_region(Pfn frame) { return static_cast<std::size_t>(frame.value() & (FramePool::kRegionPages - 1)); }
 
 std::size_t region_of(Pfn frame) { return static_cast<std::size_t>(frame.value() >> FramePool::kRegionOrder); }
 
@@ -110,14 +110,20 @@ FramePool::Region& FramePool::set_up(std::size_t index) {
 
 void FramePool::set_usable_bits(Region& region, FrameRange frames) {
   for_each_word(in_region(frames.start()), frames.size().value(),
-                [&](std::size_t word, std::uint64_t mask) { region.words[word] |= mask; });
+                [&](std::size_t word, std::uint64_t mask, unsigned /*count*/) { region.words[word] |= mask; });
 }
 
-void FramePool::count_area(Region& region, unsigned area, unsigned free) {
-  const std::uint64_t bit = std::uint64_t{1} << area;
+bool FramePool::count_area(Region& region, unsigned area, unsigned free) {
+  const auto is_partial = [](unsigned count) { return count - 1 < kAreaPages - 1; };
+  const unsigned before = region.free[area];
   region.free[area] = static_cast<std::uint16_t>(free);
+  if (is_partial(before) && is_partial(free)) [[likely]] {
+    return false;
+  }
+  const std::uint64_t bit = std::uint64_t{1} << area;
   region.whole = free == kAreaPages ? region.whole | bit : region.whole & ~bit;
-  region.partial = free != 0 && free != kAreaPages ? region.partial | bit : region.partial & ~bit;
+  region.partial = is_partial(free) ? region.partial | bit : region.partial & ~bit;
+  return true;
 }
 
 void FramePool::reclassify(std::size_t index) {
@@ -170,8 +176,9 @@ std::optional<FramePool::Taken> FramePool::take(Pfn near, unsigned wanted) {
   const auto word_bit = static_cast<std::uint8_t>(1U << word);
   const Contents contents = (region.fresh[found->area] & word_bit) != 0 ? Contents::zeroed : Contents::any;
   region.fresh[found->area] &= static_cast<std::uint8_t>(~word_bit);
-  count_area(region, found->area, region.free[found->area] - count);
-  reclassify(found->region);
+  if (count_area(region, found->area, region.free[found->area] - count)) {
+    reclassify(found->region);
+  }
   add_free(-std::uint64_t{count});
   return Taken{frame_at(found->region, found->area, word), taken, contents};
 }
@@ -252,10 +259,10 @@ std::optional<Pfn> FramePool::take_block(Order order) {
     const std::size_t index = region_of(here);
     Region& region = set_up(index);
     const std::uint64_t in_this = std::min(pages - done, kRegionPages);
-    for_each_word(in_region(here), in_this, [&](std::size_t word, std::uint64_t mask) {
+    for_each_word(in_region(here), in_this, [&](std::size_t word, std::uint64_t mask, unsigned count) {
       const auto area = static_cast<unsigned>(word / kWordsInArea);
       region.words[word] &= ~mask;
-      count_area(region, area, region.free[area] - static_cast<unsigned>(std::popcount(mask)));
+      count_area(region, area, region.free[area] - count);
     });
     reclassify(index);
     done += in_this;
@@ -267,17 +274,21 @@ std::optional<Pfn> FramePool::take_block(Order order) {
 void FramePool::give(std::span<const Pfn> frames) {
   add_free(frames.size());
   while (!frames.empty()) {
-    const std::uint64_t word = frames.front().value() / kPagesInWord;
+    const Pfn first = frames.front();
+    const std::uint64_t word = first.value() / kPagesInWord;
     std::uint64_t bits = 0;
-    std::size_t count = 0;
-    for (; count < frames.size() && frames[count].value() / kPagesInWord == word; ++count) {
-      bits |= std::uint64_t{1} << (frames[count].value() % kPagesInWord);
+    unsigned count = 0;
+    do {
+      const std::uint64_t bit = std::uint64_t{1} << (frames.front().value() % kPagesInWord);
+      VELLUM_CHECK((bits & bit) == 0);  // freed twice
+      bits |= bit;
+      ++count;
+      frames = frames.subspan(1);
+    } while (!frames.empty() && frames.front().value() / kPagesInWord == word);
+    const std::size_t index = region_of(first);
+    if (give_bits(index, in_region(first) / kPagesInWord, bits, count)) {
+      reclassify(index);
     }
-    VELLUM_CHECK(static_cast<std::size_t>(std::popcount(bits)) == count);  // freed twice
-    const std::size_t index = region_of(frames.front());
-    give_bits(index, in_region(frames.front()) / kPagesInWord, bits);
-    reclassify(index);
-    frames = frames.subspan(count);
   }
 }
 
@@ -287,21 +298,22 @@ void FramePool::give_block(Pfn first, Order order) {
     const Pfn here = first + PageCount(done);
     const std::size_t index = region_of(here);
     const std::uint64_t in_this = std::min(pages - done, kRegionPages);
-    for_each_word(in_region(here), in_this,
-                  [&](std::size_t word, std::uint64_t bits) { give_bits(index, word, bits); });
+    for_each_word(in_region(here), in_this, [&](std::size_t word, std::uint64_t bits, unsigned count) {
+      (void)give_bits(index, word, bits, count);
+    });
     reclassify(index);
     done += in_this;
   }
   add_free(pages);
 }
 
-void FramePool::give_bits(std::size_t index, std::size_t word, std::uint64_t bits) {
+bool FramePool::give_bits(std::size_t index, std::size_t word, std::uint64_t bits, unsigned count) {
   VELLUM_ASSERT(known_.contains(index));
   Region& region = regions_[index];
   const auto area = static_cast<unsigned>(word / kWordsInArea);
   VELLUM_CHECK((region.words[word] & bits) == 0);  // freed twice
   region.words[word] |= bits;
-  count_area(region, area, region.free[area] + static_cast<unsigned>(std::popcount(bits)));
+  return count_area(region, area, region.free[area] + count);
 }
 
 Contents FramePool::begin_use(Pfn first, Order order) {

@@ -107,9 +107,10 @@ class FramePool {
 
   Region& set_up(std::size_t index);
   static void set_usable_bits(Region& region, FrameRange frames);
-  static void count_area(Region& region, unsigned area, unsigned free);
+  // These two say whether the area changed between free, broken and taken.
+  static bool count_area(Region& region, unsigned area, unsigned free);
+  bool give_bits(std::size_t index, std::size_t word, std::uint64_t bits, unsigned count);
   void reclassify(std::size_t index);
-  void give_bits(std::size_t index, std::size_t word, std::uint64_t bits);
   void add_free(std::uint64_t change) {
     free_.store(free_.load(std::memory_order_relaxed) + change, std::memory_order_relaxed);
   }
