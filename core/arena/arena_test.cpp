@@ -140,6 +140,21 @@ TEST(Arena, NextFitGoesOnBehindWhatOthersCutAway) {
   test.arena.free(third);
 }
 
+TEST(Arena, NextFitKeepsItsPlaceWhenItsSegmentIsCut) {
+  Fixture test;
+  EXPECT_TRUE(test.arena.add_span(range(0x100000, 64_KiB)).ok());
+  const VirtRange first = test.arena.allocate(12_KiB, Fit::next).value();
+  test.arena.free(first);
+  const VirtRange cut =
+      test.arena.allocate(4_KiB, Fit::instant, {.first = VirtAddr(0x101000), .last = VirtAddr(0x101fff)}).value();
+  // 0x102000 is free too, but was handed out before.
+  const VirtRange second = test.arena.allocate(4_KiB, Fit::next).value();
+  EXPECT_EQ(second.start().value(), 0x103000U);
+  test.arena.check_invariants();
+  test.arena.free(cut);
+  test.arena.free(second);
+}
+
 TEST(Arena, HonoursAlignmentAndPhase) {
   for (const Fit fit : {Fit::instant, Fit::best, Fit::next}) {
     Fixture test;
@@ -282,6 +297,8 @@ TEST(Arena, ManySegmentsGrowAndShrinkItsMemory) {
       test.arena.free(taken[i]);
     }
     test.arena.check_invariants();
+    // The span, what is free of it, and the arena's reserve.
+    EXPECT_LE(test.metadata.tags.objects_in_use(), 2U + 16U);
   }
   EXPECT_EQ(source().pages_out(), 0_pages);
 }

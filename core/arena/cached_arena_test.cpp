@@ -71,6 +71,21 @@ TEST(CachedArena, EmptiesItsMagazinesBeforeItFails) {
   test.arena.free(big);
 }
 
+TEST(CachedArena, EmptiesItsMagazinesForConstrainedRequestsToo) {
+  Fixture test;
+  VirtRange taken[64];
+  for (VirtRange& each : taken) {
+    each = test.arena.allocate(4_KiB).value();
+  }
+  test.arena.free(taken[20]);
+  const VirtRange again =
+      test.arena.allocate(4_KiB, Fit::best, {.first = taken[20].start(), .last = taken[20].last()}).value();
+  EXPECT_EQ(again, taken[20]);
+  for (const VirtRange& each : taken) {
+    test.arena.free(each);
+  }
+}
+
 TEST(CachedArena, CachesNoSizeBeyondItsLargest) {
   Fixture test;
   const VirtRange big = test.arena.allocate(20_KiB).value();
