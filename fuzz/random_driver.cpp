@@ -7,12 +7,14 @@
 //       those inputs, such as one that a failed run left
 //
 // With --seconds alone there is no limit to the operations. A fuzzer that counts its operations does it in
-// vellum_fuzz_operations (<vellum/fuzz/fuzz.hpp>); for others eight bytes of input count as one.
+// vellum_fuzz_operations (<vellum/fuzz/fuzz.hpp>); for others eight bytes of input count as one. One whose programs
+// should become longer than 4 KB says how long in vellum_fuzz_max_input, a power of two.
 // When the process dies, the input at fault is left in a file in the current folder, and its name is told.
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <chrono>
 #include <csignal>
@@ -27,11 +29,13 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 extern "C" [[gnu::weak]] std::uint64_t vellum_fuzz_operations;
+extern "C" [[gnu::weak]] std::size_t vellum_fuzz_max_input;
 extern "C" [[gnu::weak]] void __sanitizer_set_death_callback(void (*callback)());
 
 namespace {
 
 constexpr std::size_t kMaxInput = 4096;
+constexpr std::size_t kShortestLimit = 16;
 constexpr std::uint64_t kBytesPerOperation = 8;
 constexpr std::uint64_t kUsualOperations = 1'000'000;
 
@@ -100,9 +104,9 @@ class Random {
 
 // Lengths are spread over the powers of two, so that short programs are as common as long ones.
 void make_input(std::uint64_t seed, std::uint64_t index) {
+  const std::size_t longest = &vellum_fuzz_max_input != nullptr ? vellum_fuzz_max_input : kMaxInput;
   Random random(Random(seed).next() ^ index);
-  const std::size_t limit = std::size_t{16} << random.next() % 9;
-  static_assert(kMaxInput == 16 << 8);
+  const std::size_t limit = kShortestLimit << random.next() % std::bit_width(longest / kShortestLimit);
   current_input.resize(1 + random.next() % limit);
   for (std::size_t i = 0; i < current_input.size(); i += sizeof(std::uint64_t)) {
     const std::uint64_t word = random.next();

@@ -58,6 +58,9 @@ template <PageTableFormat F>
 class Program {
  public:
   explicit Program(AddressSpace<F>& space) : space_(space), machine_(space.system().memory.machine()), mmu_(machine_) {
+    hosted::CpuControls controls = machine_.current().controls();
+    controls.root_entries_in_registers = !F::restricts(F::kLevels);  // as PAE's are
+    machine_.current().set_controls(controls);
     space_.activate(machine_.current_cpu());
     machine_.set_root(space_.root_address());
   }

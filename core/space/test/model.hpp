@@ -185,7 +185,8 @@ class PrivatePages {
   template <class Predicate>
   void erase_if(Vpn start, Vpn end, Predicate predicate) {
     const auto last = position(end);
-    pages_.erase(std::remove_if(position(start), last, [&](const auto& entry) { return predicate(entry.first); }), last);
+    pages_.erase(std::remove_if(position(start), last, [&](const auto& entry) { return predicate(entry.first); }),
+                 last);
   }
   [[nodiscard]] std::size_t count() const { return pages_.size(); }
   [[nodiscard]] Vpn nth(std::size_t n) const { return pages_[n].first; }

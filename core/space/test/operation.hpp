@@ -48,9 +48,10 @@ struct Operation {
   bool device_fails = false;
 
   void print(std::FILE* to) const {
-    static constexpr const char* kNames[] = {"load",       "store",       "fetch",        "run",            "map",     "unmap",
-                                             "protect",    "set_break",   "fork",         "destroy",        "swap_out", "resize",
-                                             "write_back", "read_object", "write_object", "replace_object", "look"};
+    static constexpr const char* kNames[] = {"load",           "store",   "fetch",      "run",         "map",
+                                             "unmap",          "protect", "set_break",  "fork",        "destroy",
+                                             "swap_out",       "resize",  "write_back", "read_object", "write_object",
+                                             "replace_object", "look"};
     static constexpr const char* kPlacements[] = {"anywhere", "fixed", "fixed_no_replace"};
     const auto number = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
     std::fprintf(to, "cpu(%u).%s(space %llu, 0x%llx, length 0x%llx", cpu, kNames[static_cast<unsigned>(kind)],
@@ -153,10 +154,10 @@ class OperationSource {
       Kind kind;
     };
     static constexpr Share kShares[] = {
-        {70, Kind::load},         {134, Kind::store},        {142, Kind::fetch},        {152, Kind::run},
-        {180, Kind::map},         {198, Kind::unmap},        {218, Kind::protect},      {221, Kind::set_break},
-        {226, Kind::fork},        {230, Kind::destroy},      {241, Kind::swap_out},     {244, Kind::resize},
-        {247, Kind::write_back},  {249, Kind::read_object},  {252, Kind::write_object}, {253, Kind::replace_object},
+        {70, Kind::load},        {134, Kind::store},       {142, Kind::fetch},        {152, Kind::run},
+        {180, Kind::map},        {198, Kind::unmap},       {218, Kind::protect},      {221, Kind::set_break},
+        {226, Kind::fork},       {230, Kind::destroy},     {241, Kind::swap_out},     {244, Kind::resize},
+        {247, Kind::write_back}, {249, Kind::read_object}, {252, Kind::write_object}, {253, Kind::replace_object},
         {256, Kind::look},
     };
     for (const Share& share : kShares) {
@@ -196,8 +197,14 @@ class OperationSource {
     return address_of<F>(page) + ByteCount(offset);
   }
   [[nodiscard]] VirtAddr strange_address() {
-    static constexpr std::uint64_t kStrange[] = {0, 0x7FFF'FFFF'F000, 0x8000'0000'0000, 0xFFFF'7FFF'FFFF'F000, ~std::uint64_t{0} << 12,
-                                                 std::uint64_t{1} << F::kVirtualBits, 0x1'0000'0000, 0xFFFF'F000};
+    static constexpr std::uint64_t kStrange[] = {0,
+                                                 0x7FFF'FFFF'F000,
+                                                 0x8000'0000'0000,
+                                                 0xFFFF'7FFF'FFFF'F000,
+                                                 ~std::uint64_t{0} << 12,
+                                                 std::uint64_t{1} << F::kVirtualBits,
+                                                 0x1'0000'0000,
+                                                 0xFFFF'F000};
     return VirtAddr(kStrange[input_.take_u8() % 8U]);
   }
   [[nodiscard]] ByteCount take_length() {

@@ -15,19 +15,19 @@ class Oracle {
 
   [[nodiscard]] static Vpn end_of(VirtRange range) { return vpn_of<F>(range.last()) + PageCount(1); }
 
-  // Of a map but for its address: success, or the error.
+  // Of a map but for what is mapped already: success, or the error.
   [[nodiscard]] Result<void> request(const Operation& op) const {
     const PageCount pages = pages_for(op.length);
-    if (op.length.is_zero()) {
+    if (op.length.is_zero() || op.offset.value() % kPageSize != 0) {
       return Errno::invalid;
     }
     if (pages.value() > std::uint64_t{1} << (F::kVirtualBits - kPageShift)) {
       return Errno::no_memory;
     }
-    if (op.offset.value() % kPageSize != 0) {
-      return Errno::invalid;
+    if (op.placement != Placement::anywhere) {
+      VELLUM_TRY(fixed_address(op.address, pages));
     }
-    if (op.object != 0 && (op.offset.value() >> kPageShift) + pages.value() > kAllPages) {
+    if (op.object != 0 && (op.offset.value() >> kPageShift) + pages.value() > kAllPages / 2) {
       return Errno::overflow;
     }
     if (!op.prot.within(op.maximum)) {
@@ -49,13 +49,6 @@ class Oracle {
   // Of a map whose address is given.
   [[nodiscard]] Result<void> map_fixed(const Operation& op, const SpaceModel& space) const {
     const PageCount pages = pages_for(op.length);
-    if (!op.address.is_page_aligned()) {
-      return Errno::invalid;
-    }
-    const Result<VirtRange> range = VirtRange::checked(op.address, bytes_of(pages));
-    if (!range.ok() || !layout_.contains(range.value())) {
-      return range.ok() && op.address < layout_.user[0].start() ? Errno::not_permitted : Errno::no_memory;
-    }
     const Vpn start = vpn_of<F>(op.address);
     if (op.placement == Placement::fixed_no_replace && !space.is_free(start, start + pages)) {
       return Errno::exists;
@@ -65,11 +58,23 @@ class Oracle {
     }
     return {};
   }
+  [[nodiscard]] Result<void> fixed_address(VirtAddr address, PageCount pages) const {
+    const Result<VirtRange> range = VirtRange::checked(address, bytes_of(pages));
+    const bool named =
+        range.ok() && (range.value().last() <= layout_.user[0].last() || layout_.user[1].contains(range.value()));
+    if (!named) {
+      return Errno::no_memory;
+    }
+    if (!address.is_page_aligned()) {
+      return Errno::invalid;
+    }
+    return layout_.contains(range.value()) ? Result<void>() : Result<void>(Errno::not_permitted);
+  }
   // Where a hint must be followed.
   [[nodiscard]] std::optional<VirtAddr> hint(const Operation& op, const SpaceModel& space) const {
-    const VirtAddr at = std::max(op.address.align_up(ByteCount(kPageSize)), layout_.user[0].start());
+    const VirtAddr at = std::max(op.address.page(), layout_.user[0].start());
     const Result<VirtRange> range = VirtRange::checked(at, bytes_of(pages_for(op.length)));
-    const bool usable = op.address != VirtAddr(0) && range.ok() && layout_.contains(range.value()) &&
+    const bool usable = op.address.page() != VirtAddr(0) && range.ok() && layout_.contains(range.value()) &&
                         space.is_free(vpn_of<F>(at), end_of(range.value()));
     return usable ? std::optional(at) : std::nullopt;
   }
