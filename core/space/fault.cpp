@@ -195,6 +195,7 @@ typename AddressSpace<F>::Step AddressSpace<F>::add_table(Attempt& attempt, Node
     rights.write = rights.write && walk.exclusive && meaning.traits.is_shared();
   }
   tables_.link(node, slot, *child, rights, true);
+  attempt.gather.added_table(node);
   return Step::again;
 }
 
@@ -293,6 +294,18 @@ typename AddressSpace<F>::Step AddressSpace<F>::copy_page(Attempt& attempt, Node
   return Step::done;
 }
 
+// After a fault at an access that the tables permit: this CPU had not heard of a right that was added, for that is not
+// announced. The fault itself made it forget the page [intel/vol3 4.10.4.1]; but the entries of a root that restricts
+// nothing (PAE's) are held in registers, which only loading the root renews [intel/vol3 4.4.1].
+template <PageTableFormat F>
+void AddressSpace<F>::reload_root() {
+  if constexpr (!F::restricts(F::kLevels)) {
+    TlbFlush flush;
+    flush.everything = true;
+    tables_.machine().flush_local(flush);
+  }
+}
+
 // The page is there, but the access needs more than its entry grants.
 template <PageTableFormat F>
 typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt& attempt, Node& leaf, const Walk& walk,
@@ -300,12 +313,10 @@ typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt& attempt, Node& 
   const unsigned slot = tables_.slot_of(leaf, attempt.page);
   const EntryRights has = F::rights(entry, 1);
   if (attempt.access != Access::write) {
-    // Where the tables permit it already, the TLB had not heard of it: rights that are added are not announced, and the
-    // fault itself made this CPU forget the page [intel/vol3 4.10.4.1].
     if (!leaf.object_owned) {
-      (void)tables_.limit(leaf, slot,
-                          meaning.prot);  // adds what is missing, and takes nothing: the entry never had more
+      (void)tables_.limit(leaf, slot, meaning.prot);  // adds what is missing: the entry never had more
     }
+    reload_root();
     return Step::done;
   }
   const bool linked = leaf.object_owned;
@@ -313,6 +324,7 @@ typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt& attempt, Node& 
     return Step::open;
   }
   if (has.write && F::is_present(entry)) {
+    reload_root();
     return Step::done;
   }
   const Pfn pfn = EntryCodec<F>::frame(entry, 1);
