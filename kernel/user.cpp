@@ -54,6 +54,7 @@ bool resolve_fault(const pc::TrapFrame& frame, const pc::PageFault& fault) {
   const FaultVerdict verdict = running_space->fault(fault.address, fault.access);
   if (verdict == FaultVerdict::resolved) {
     ++running_end.resolved;
+    running_space->system().memory.machine().check_root();
     return true;
   }
   if (!frame.from_user()) {

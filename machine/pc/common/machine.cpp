@@ -9,22 +9,43 @@ namespace {
 // From so many pages on, dropping everything is cheaper than dropping each.
 constexpr std::uint64_t kMostSinglePages = 32;
 
-// Every translation but global ones, and the paging-structure caches [intel/vol3 4.10.4.1]. Under PAE this also loads
-// the four entries of the root, which the processor keeps in registers [intel/vol3 4.4.1].
-void flush_user() { write_cr3(read_cr3()); }
+// QEMU's emulation marks entries of a PAE root as accessed, which processors do not.
+constexpr std::uint64_t kAccessed = 1U << 5;
+
+// Loads CR3: drops every translation but global ones, and the paging-structure caches [intel/vol3 4.10.4.1].
+void load_root(PhysAddr root) {
+  write_cr3(static_cast<Word>(root.value()));
+#if VELLUM_DEBUG
+  PerCpu& cpu = this_cpu();
+  const auto* entries = direct_mapped<const std::uint64_t>(root);
+  for (unsigned i = 0; i < kRootEntriesInRegisters; ++i) {
+    cpu.root_entries[i] = entries[i] & ~kAccessed;
+  }
+#endif
+}
+
+void flush_user() { load_root(PhysAddr(read_cr3())); }
 
 // Global ones too: changing CR4.PGE invalidates everything [intel/vol3 4.10.4.1].
 void flush_all() {
   const Word value = read_cr4();
-  if ((value & cr4::kGlobalPages) == 0) {
-    flush_user();
-    return;
-  }
   write_cr4(value & ~cr4::kGlobalPages);
   write_cr4(value);
+  flush_user();
 }
 
 }  // namespace
+
+void Machine::set_root(PhysAddr root) { load_root(root); }
+
+void Machine::check_root() {
+#if VELLUM_DEBUG
+  const auto* entries = direct_mapped<const std::uint64_t>(PhysAddr(read_cr3()));
+  for (unsigned i = 0; i < kRootEntriesInRegisters; ++i) {
+    VELLUM_CHECK(this_cpu().root_entries[i] == (entries[i] & ~kAccessed));
+  }
+#endif
+}
 
 void Machine::flush_local(const TlbFlush& flush) {
   if (flush.everything) {

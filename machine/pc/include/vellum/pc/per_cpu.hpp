@@ -3,6 +3,7 @@
 
 #include <vellum/base/cpu.hpp>
 #include <vellum/base/lock.hpp>
+#include <vellum/pc/arch.hpp>
 
 namespace vellum::pc {
 
@@ -14,6 +15,8 @@ struct alignas(kCacheLine) PerCpu {
   // What leaving the outermost section brings back.
   Interrupts outside_section = Interrupts::disabled;
   HeldLocks held_locks;
+  // What the processor keeps of the root table, where it keeps any.
+  std::uint64_t root_entries[kRootEntriesInRegisters + 1] = {};
 };
 
 // The block of the CPU that executes the call. The boot CPU is the only one that runs so far.

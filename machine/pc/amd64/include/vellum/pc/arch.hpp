@@ -16,6 +16,9 @@ inline constexpr ByteCount kDirectMapSize{std::uint64_t{1} << 40};
 // touched.
 inline constexpr ByteCount kBootDirectMapSize{std::uint64_t{4} << 30};
 
+// Entries of the root table that the processor reads only when CR3 is loaded.
+inline constexpr unsigned kRootEntriesInRegisters = 0;
+
 // Selectors of the global descriptor table. The order of the last three is what SYSRET expects [intel/vol2 SYSRET].
 inline constexpr std::uint16_t kKernelCode = 0x08;
 inline constexpr std::uint16_t kKernelData = 0x10;

@@ -14,6 +14,9 @@ inline constexpr VirtAddr kDirectMap{0xD0000000};
 inline constexpr ByteCount kDirectMapSize{std::uint64_t{512} << 20};
 inline constexpr ByteCount kBootDirectMapSize = kDirectMapSize;
 
+// Entries of the root table that the processor reads only when CR3 is loaded.
+inline constexpr unsigned kRootEntriesInRegisters = 4;
+
 // Selectors of the global descriptor table.
 inline constexpr std::uint16_t kKernelCode = 0x08;
 inline constexpr std::uint16_t kKernelData = 0x10;
