@@ -98,10 +98,10 @@ class AddressSpace : public FamilyMember<F> {
   // --- operations: Linux's system calls without their encoding. Linux's error for each wrong argument
   // -------------------
 
-  // mmap(2). Returns where. Errors: invalid (no length; a fixed address or an offset not at a page), no_memory (too
-  // long, no room, beyond the end, over a limit, out of pages), not_permitted (fixed, below the lowest address), exists
-  // (fixed_no_replace), access_denied (prot not within maximum), overflow (offset + length). After an error nothing
-  // changed.
+  // mmap(2). Returns where. Errors: invalid (no length; a fixed address or an offset not at a page; what grows down is
+  // not private anonymous memory), no_memory (too long, no room, beyond the end, over a limit, out of pages),
+  // not_permitted (fixed, below the lowest address), exists (fixed_no_replace), access_denied (prot not within
+  // maximum), overflow (offset + length beyond 2^63). After an error nothing changed.
   [[nodiscard]] Result<VirtAddr> map(const Request& request);
   // munmap(2). Errors: invalid (address not at a page, no length, not within the user half), no_memory; nothing
   // changed.
@@ -163,6 +163,8 @@ class AddressSpace : public FamilyMember<F> {
     Placement placement;
   };
   [[nodiscard]] Result<void> check_request(const Request& request, PageCount pages) const;
+  [[nodiscard]] Result<void> check_fixed(VirtAddr address, PageCount pages) const;
+  [[nodiscard]] static PageIndex first_page_of(const Request& request);
   [[nodiscard]] Result<VirtAddr> map_fixed(const Request& request, PageCount pages);
   [[nodiscard]] Result<VirtAddr> map_anywhere(const Request& request, PageCount pages);
   [[nodiscard]] Result<void> map_at(const Request& request, const Target& target);
@@ -172,7 +174,8 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] std::optional<Vpn> find_gap(PageCount pages, PageCount alignment, PageCount phase);
   [[nodiscard]] bool exceeds_commit(PageCount pages) const { return pages > system_.memory.total_count(); }
   [[nodiscard]] bool exceeds_size(PageCount more) const;
-  void populate(VpnRange pages, Prot prot);
+  [[nodiscard]] static PageCount mapped_in(Cursor<F>& cursor, VpnRange pages);
+  void populate(VpnRange pages, const Request& request);
 
   // protect.cpp
   struct Permitted {
@@ -201,6 +204,7 @@ class AddressSpace : public FamilyMember<F> {
   void enter_swapped_in(Vpn page, SwapSlot slot, Pfn frame);
   void enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights) VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Result<void> open_path(Vpn page, TlbGather<F>& gather);
+  void reload_root();
   void allow_link(Node& node, unsigned slot, Node& child, Prot prot) VELLUM_REQUIRES(node.lock);
   enum class Settled : std::uint8_t { permitted, no_mapping, access_denied, no_memory };
   [[nodiscard]] Settled settle(Vpn page, Access access);
