@@ -143,7 +143,6 @@ Result<void> Cursor<F>::prepare_edge(Node& node, unsigned slot, VpnRange range,
     }
     child->owning.store(true, std::memory_order_release);
     tables_.link(node, slot, *child, EntryRights::everything(), true);
-    gather_.added_table(node);
     return prepare_node(*child, range, purpose);
   }
   Node* const child = VELLUM_TRY(exclusive_child(node, slot));

@@ -195,7 +195,6 @@ typename AddressSpace<F>::Step AddressSpace<F>::add_table(Attempt& attempt, Node
     rights.write = rights.write && walk.exclusive && meaning.traits.is_shared();
   }
   tables_.link(node, slot, *child, rights, true);
-  attempt.gather.added_table(node);
   return Step::again;
 }
 

@@ -25,13 +25,6 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
   // Translations of these pages are to be forgotten.
   void flush(VpnRange pages);
   void flush_everything() { flush_.everything = true; }
-  // A table was entered into a slot of `parent` that was empty. A processor with PAE reads the entries of its root only
-  // when CR3 is loaded, which is what forgetting everything does [intel/vol3 4.4.1].
-  void added_table(const Node& parent) {
-    if (!F::restricts(parent.level)) {
-      flush_everything();
-    }
-  }
   // An entry that named a frame is gone: one reference less, and the frame is free when that was the last.
   void release_frame(Pfn frame);
   // An entry that named a table is gone: one reference less, after the flush. The caller must not hold the lock of the
