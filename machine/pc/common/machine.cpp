@@ -38,13 +38,16 @@ void flush_all() {
 
 void Machine::set_root(PhysAddr root) { load_root(root); }
 
-void Machine::check_root() {
+bool Machine::root_is_current() const {
 #if VELLUM_DEBUG
   const auto* entries = direct_mapped<const std::uint64_t>(PhysAddr(read_cr3()));
   for (unsigned i = 0; i < kRootEntriesInRegisters; ++i) {
-    VELLUM_CHECK(this_cpu().root_entries[i] == (entries[i] & ~kAccessed));
+    if (this_cpu().root_entries[i] != (entries[i] & ~kAccessed)) {
+      return false;
+    }
   }
 #endif
+  return true;
 }
 
 void Machine::flush_local(const TlbFlush& flush) {

@@ -70,10 +70,10 @@ class Machine {
 
   // Makes the calling CPU use the tables below `root`, and forget all translations but global ones.
   void set_root(PhysAddr root);
-  // Panics, in debug builds, where the CPU runs with other entries of the root than memory holds. A processor with PAE
-  // keeps the four in registers from one load of CR3 to the next [intel/vol3 4.4.1]; QEMU's emulation reads memory
-  // instead, and would never show that a flush is missing. For the way back from a page fault.
-  void check_root();
+  // Whether the CPU runs with the entries of the root that memory holds. A processor with PAE keeps the four in
+  // registers from one load of CR3 to the next [intel/vol3 4.4.1]; QEMU's emulation reads memory instead, and would
+  // never show that a load is missing. Always true without VELLUM_DEBUG.
+  [[nodiscard]] bool root_is_current() const;
 };
 
 }  // namespace vellum::pc
