@@ -194,7 +194,9 @@ void ProtectTouched(benchmark::State& state) {
   for (auto _ : state) {
     once();
   }
-  report(state, once);
+  if (state.range(1) == 0) {  // the other way has too many to step through
+    report(state, once);
+  }
 }
 BENCHMARK(ProtectTouched)
     ->ArgNames({"MB", "deepest"})
