@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint64_t kMostSinglePages = 32;
 
 // QEMU's emulation marks entries of a PAE root as accessed, which processors do not.
-constexpr std::uint64_t kAccessed = 1U << 5;
+[[maybe_unused]] constexpr std::uint64_t kAccessed = 1U << 5;
 
 // Loads CR3: drops every translation but global ones, and the paging-structure caches [intel/vol3 4.10.4.1].
 void load_root(PhysAddr root) {
