@@ -53,7 +53,7 @@ void MemoryObject<F>::resize(ByteCount size) {
   if (size >= before) {
     return;
   }
-  const PageCount keep = pages_for(size);
+  const PageCount keep = std::min(pages_for(size), kMaxPages);
   Pfn dropped = Frame::kNoFrame;
   {
     const TreeSection section(tree_);

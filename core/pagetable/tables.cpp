@@ -50,13 +50,16 @@ void Tables<F>::link(Node& parent, unsigned slot, Node& child, EntryRights right
 template <PageTableFormat F>
 Result<Node*> Tables<F>::clone(Node& original) const {
   Node* const copy = VELLUM_TRY(store_->create(original.level, original.slot_count, original.base, LockRank::node));
-  const LockGuard guard(copy->lock);
-  copy->owning.store(original.owning.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  const Result<void> runs = copy->copy_runs(original);
+  const Result<void> runs = [&] {
+    const LockGuard guard(copy->lock);
+    return copy->copy_runs(original);
+  }();
   if (!runs.ok()) {
     store_->destroy(*copy);
     return runs.error();
   }
+  const LockGuard guard(copy->lock);
+  copy->owning.store(original.owning.load(std::memory_order_relaxed), std::memory_order_relaxed);
   unsigned left = original.live;
   for (unsigned slot = 0; left > 0; ++slot) {
     Entry entry = load(original, slot);
@@ -79,7 +82,9 @@ Result<Node*> Tables<F>::clone(Node& original) const {
         if (frame.kind() != FrameKind::zero_page) {
           frame.retain();
         }
-        deny_write(original, slot);
+        if (!original.object_owned) {  // there the right to write says that the page is dirty
+          deny_write(original, slot);
+        }
         entry.bits &= ~X86EntryBits::kWrite;
         break;
       }

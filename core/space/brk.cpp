@@ -21,20 +21,29 @@ VirtAddr AddressSpace<F>::set_break(VirtAddr end) {
   }
   const VirtAddr old_top = break_end_.align_up(ByteCount(kPageSize));
   const VirtAddr new_top = end.align_up(ByteCount(kPageSize));
+  if (new_top < end) {
+    return break_end_;  // rounds up to 2^64
+  }
   if (new_top < old_top) {
     if (!unmap(new_top, old_top - new_top).ok()) {
       return break_end_;
     }
   } else if (new_top > old_top) {
-    // Linux keeps a page free behind the heap when it grows; so the range that must be free is one page longer.
+    // Linux keeps a page free behind the heap when it grows, and beneath a stack its guard gap.
     const ByteCount grown = new_top - old_top;
     const Request request = {.address = old_top,
                              .length = grown,
                              .prot = Prot::read() | Prot::write(),
                              .placement = Placement::fixed_no_replace};
     const std::optional<Region<F>> above = region_at_or_after(old_top);
-    if (above && above->range.start() < new_top + ByteCount(kPageSize)) {
-      return break_end_;
+    if (above) {
+      ByteCount distance(kPageSize);
+      if (above->traits.is_growing_down()) {
+        distance += layout_.stack_guard_gap;
+      }
+      if (above->range.start() < new_top || above->range.start() - new_top < distance) {
+        return break_end_;
+      }
     }
     if (!map(request).ok()) {
       return break_end_;

@@ -14,29 +14,34 @@ Result<VirtAddr> AddressSpace<F>::map(const Request& request) {
   const VirtAddr at = request.placement == Placement::anywhere ? VELLUM_TRY(map_anywhere(request, pages))
                                                                : VELLUM_TRY(map_fixed(request, pages));
   if (request.populate == Populate::now) {
-    populate(VpnRange::must(vpn_of<F>(at), pages), request.prot);
+    populate(VpnRange::must(vpn_of<F>(at), pages), request);
   }
   return at;
 }
 
-// Linux's order of checks: length, offset, rights, size.
+// Linux's order of checks: offset, length, address, what the file permits, memory.
 template <PageTableFormat F>
 Result<void> AddressSpace<F>::check_request(const Request& request, PageCount pages) const {
-  if (request.length.is_zero()) {
+  if ((request.offset.value() & (kPageSize - 1)) != 0 || request.length.is_zero()) {
     return Errno::invalid;
   }
   if (pages > PageCount(std::uint64_t{1} << (F::kVirtualBits - kPageShift))) {
     return Errno::no_memory;
   }
-  if ((request.offset.value() & (kPageSize - 1)) != 0) {
-    return Errno::invalid;
+  if (request.placement != Placement::anywhere) {
+    VELLUM_TRY(check_fixed(request.address, pages));
   }
+  // Offsets into files are signed 64-bit numbers.
   const std::uint64_t last_page = (request.offset.value() >> kPageShift) + pages.value();
-  if (request.object != nullptr && last_page > (~std::uint64_t{0} >> kPageShift)) {
+  if (request.object != nullptr && last_page > (~std::uint64_t{0} >> 1 >> kPageShift)) {
     return Errno::overflow;
   }
   if (!request.prot.within(request.maximum)) {
     return Errno::access_denied;
+  }
+  const bool anonymous_private = request.object == nullptr && !request.traits.is_shared();
+  if (request.traits.is_growing_down() && !anonymous_private) {
+    return Errno::invalid;
   }
   const bool promised = request.prot.can_write() || (request.traits.is_shared() && request.object == nullptr);
   const bool counted =
@@ -48,25 +53,33 @@ Result<void> AddressSpace<F>::check_request(const Request& request, PageCount pa
 }
 
 template <PageTableFormat F>
+Result<void> AddressSpace<F>::check_fixed(VirtAddr address, PageCount pages) const {
+  const Result<VirtRange> range = VirtRange::checked(address, bytes_of(pages));
+  if (!range.ok() || !layout_.may_name(range.value())) {
+    return Errno::no_memory;
+  }
+  if (!address.is_page_aligned()) {
+    return Errno::invalid;
+  }
+  return layout_.contains(range.value()) ? Result<void>() : Result<void>(Errno::not_permitted);
+}
+
+template <PageTableFormat F>
 bool AddressSpace<F>::exceeds_size(PageCount more) const {
   return more > whole_pages(layout_.size_limit) || mapped() > whole_pages(layout_.size_limit) - more;
 }
 
 template <PageTableFormat F>
 Result<VirtAddr> AddressSpace<F>::map_fixed(const Request& request, PageCount pages) {
-  if (!request.address.is_page_aligned()) {
-    return Errno::invalid;
-  }
-  const Result<VirtRange> range = VirtRange::checked(request.address, bytes_of(pages));
-  if (!range.ok()) {
-    return Errno::no_memory;
-  }
-  if (!layout_.contains(range.value())) {
-    return request.address < layout_.user[0].start() ? Errno::not_permitted : Errno::no_memory;
-  }
   VELLUM_TRY(
       map_at(request, {.pages = VpnRange::must(vpn_of<F>(request.address), pages), .placement = request.placement}));
   return request.address;
+}
+
+// Anonymous memory is mapped from its start, whatever offset was given.
+template <PageTableFormat F>
+PageIndex AddressSpace<F>::first_page_of(const Request& request) {
+  return PageIndex(request.object == nullptr ? 0 : request.offset.value() >> kPageShift);
 }
 
 // A large piece of an object goes where the object's own tables can be linked; large anonymous memory begins at a
@@ -95,10 +108,10 @@ std::optional<Vpn> AddressSpace<F>::place(Vpn top, PageCount pages, PageCount al
 
 template <PageTableFormat F>
 Result<VirtAddr> AddressSpace<F>::map_anywhere(const Request& request, PageCount pages) {
-  // A hint below the lowest address means the lowest; one that is not free means nothing.
-  if (request.address != VirtAddr(0)) {
-    VirtAddr hint = request.address.align_up(ByteCount(kPageSize));
-    hint = std::max(hint, layout_.user[0].start());
+  // As on Linux a hint means its page, or the lowest page where it is below that; the first page means none. A hint
+  // that is not free means nothing.
+  if (request.address.page() != VirtAddr(0)) {
+    const VirtAddr hint = std::max(request.address.page(), layout_.user[0].start());
     const Result<VirtRange> range = VirtRange::checked(hint, bytes_of(pages));
     if (range.ok() && layout_.contains(range.value())) {
       const Result<void> mapped =
@@ -112,7 +125,7 @@ Result<VirtAddr> AddressSpace<F>::map_anywhere(const Request& request, PageCount
     }
   }
   const PageCount alignment = alignment_of(request, pages);
-  const PageCount phase((request.offset.value() >> kPageShift) & (alignment.value() - 1));
+  const PageCount phase(first_page_of(request).value() & (alignment.value() - 1));
   std::optional<Vpn> at = place(Vpn(place_below_.load(std::memory_order_relaxed)), pages, alignment, phase);
   for (bool searched = false;;) {
     if (at) {
@@ -133,16 +146,21 @@ Result<VirtAddr> AddressSpace<F>::map_anywhere(const Request& request, PageCount
   }
 }
 
-// The highest gap that fits, by a walk over everything that is mapped.
+// The highest gap that fits, aligned if there is such a gap, by a walk over everything that is mapped.
 template <PageTableFormat F>
 std::optional<Vpn> AddressSpace<F>::find_gap(PageCount pages, PageCount alignment, PageCount phase) {
   const Vpn bottom = vpn_of<F>(layout_.placement_bottom);
   const Vpn top = vpn_of<F>(layout_.placement_top - ByteCount(1)) + PageCount(1);
+  std::optional<Vpn> aligned;
   std::optional<Vpn> found;
   const auto consider = [&](Vpn from, Vpn to) {
-    const std::optional<Vpn> candidate = place(to, pages, alignment, phase);
-    if (candidate && *candidate >= from) {
-      found = candidate;
+    const std::optional<Vpn> wanted = place(to, pages, alignment, phase);
+    if (wanted && *wanted >= from) {
+      aligned = wanted;
+    }
+    const std::optional<Vpn> any = place(to, pages, PageCount(1), PageCount(0));
+    if (any && *any >= from) {
+      found = any;
     }
   };
   const TreeSection section(tree);
@@ -160,7 +178,7 @@ std::optional<Vpn> AddressSpace<F>::find_gap(PageCount pages, PageCount alignmen
     consider(free_from, top);
   }
   gather.finish();
-  return found;
+  return aligned ? aligned : found;
 }
 
 template <PageTableFormat F>
@@ -175,8 +193,7 @@ Result<void> AddressSpace<F>::map_at(const Request& request, const Target& targe
   if (own) {
     object = VELLUM_TRY(objects.create_anonymous(bytes_of(target.pages.size())));
   }
-  const PageIndex first(request.offset.value() >> kPageShift);
-  const Result<Mapping<F>*> mapping = objects.create_mapping(*object, *family_, target.pages, first);
+  const Result<Mapping<F>*> mapping = objects.create_mapping(*object, *family_, target.pages, first_page_of(request));
   if (own) {
     object->release();
   }
@@ -192,10 +209,17 @@ Result<void> AddressSpace<F>::map_at(const Request& request, const Target& targe
 }
 
 template <PageTableFormat F>
+PageCount AddressSpace<F>::mapped_in(Cursor<F>& cursor, VpnRange pages) {
+  PageCount sum{0};
+  cursor.for_each(pages, [&](VpnRange stretch, const Meaning&) {
+    sum += stretch.size();
+    return true;
+  });
+  return sum;
+}
+
+template <PageTableFormat F>
 Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning) {
-  if (layout_.size_limit != ByteCount(~std::uint64_t{0}) && exceeds_size(target.pages.size())) {
-    return Errno::no_memory;
-  }
   const TreeSection section(tree);
   TlbGather<F> gather(tree, section.cpu());
   Result<void> result;
@@ -204,6 +228,9 @@ Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning
     cursor.lock(target.pages);
     if (target.placement == Placement::fixed_no_replace && !cursor.is_unmapped(target.pages)) {
       result = Errno::exists;
+    } else if (layout_.size_limit != ByteCount(~std::uint64_t{0}) &&
+               exceeds_size(target.pages.size() - mapped_in(cursor, target.pages))) {
+      result = Errno::no_memory;
     } else {
       result = cursor.prepare(target.pages, Cursor<F>::Purpose::fill);
     }
@@ -217,13 +244,14 @@ Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning
   return result;
 }
 
-// As on Linux, pages that cannot be had are left to faults.
+// As on Linux, pages that cannot be had are left to faults, and only what is private is written, to have its copies:
+// pages of a file would become dirty.
 template <PageTableFormat F>
-void AddressSpace<F>::populate(VpnRange pages, Prot prot) {
-  if (prot.is_none()) {
+void AddressSpace<F>::populate(VpnRange pages, const Request& request) {
+  if (request.prot.is_none()) {
     return;
   }
-  const Access access = prot.can_write() ? Access::write : Access::read;
+  const Access access = request.prot.can_write() && !request.traits.is_shared() ? Access::write : Access::read;
   for (std::uint64_t i = 0; i < pages.size().value(); ++i) {
     if (fault(address_of<F>(pages.start() + PageCount(i)), access) != FaultVerdict::resolved) {
       return;

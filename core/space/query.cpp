@@ -5,13 +5,37 @@
 
 namespace vellum {
 
+namespace {
+
+// Whether a stretch means the same as the one before it: also where two mmaps show one object without a break.
+template <PageTableFormat F>
+bool continues(VpnRange before, const Meaning& meaning, VpnRange after, const Meaning& next) {
+  if (meaning == next) {
+    return true;
+  }
+  const Meaning same = {
+      .backing = next.backing, .prot = meaning.prot, .maximum = meaning.maximum, .traits = meaning.traits};
+  if (meaning.backing == nullptr || next.backing == nullptr || !(same == next)) {
+    return false;
+  }
+  const auto& first = static_cast<const Mapping<F>&>(*meaning.backing);
+  const auto& second = static_cast<const Mapping<F>&>(*next.backing);
+  return &first.object == &second.object &&
+         second.index_of(after.start()) == first.index_of(before.start()) + before.size();
+}
+
+}  // namespace
+
 template <PageTableFormat F>
 std::optional<Region<F>> AddressSpace<F>::region_at_or_after(VirtAddr from) {
   const Vpn end = vpn_of<F>(layout_.end() - ByteCount(1)) + PageCount(1);
-  const Vpn start = vpn_of<F>(from);
-  if (!(from < layout_.end()) || !is_canonical<F>(from)) {
+  if (from >= layout_.user[0].end() && from < layout_.user[1].start()) {
+    from = layout_.user[1].start();  // between the halves
+  }
+  if (from >= layout_.end()) {
     return std::nullopt;
   }
+  const Vpn start = vpn_of<F>(from);
   std::optional<Meaning> meaning;
   VpnRange stretch;
   const TreeSection section(tree);
@@ -21,7 +45,8 @@ std::optional<Region<F>> AddressSpace<F>::region_at_or_after(VirtAddr from) {
     const VpnRange all = VpnRange::between(Vpn(0), end);
     cursor.lock(all);
     cursor.for_each(all, [&](VpnRange found, const Meaning& next) {
-      if (meaning && *meaning == next && found.start() == stretch.start() + stretch.size()) {
+      if (meaning && found.start() == stretch.start() + stretch.size() &&
+          continues<F>(stretch, *meaning, found, next)) {
         stretch = VpnRange::must(stretch.start(), stretch.size() + found.size());
         return true;
       }

@@ -45,12 +45,17 @@ typename AddressSpace<F>::Settled AddressSpace<F>::grow_down(Cursor<F>& cursor, 
   cursor.lock(looked_at);
 
   bool crowded = false;
+  bool arrived = false;
   std::optional<Meaning> stack;
   VpnRange stretch;
   cursor.for_each(looked_at, [&](VpnRange found, const Meaning& meaning) {
+    if (found.contains(page)) {
+      arrived = true;
+      return false;
+    }
     if (found.start() < page) {
-      crowded = !meaning.prot.is_none() && !meaning.traits.is_growing_down();
-      return !crowded;
+      crowded = !meaning.prot.is_none() && !meaning.traits.is_growing_down();  // the nearest below decides
+      return true;
     }
     if (!stack) {
       stack = meaning;
@@ -63,6 +68,9 @@ typename AddressSpace<F>::Settled AddressSpace<F>::grow_down(Cursor<F>& cursor, 
     stretch = VpnRange::must(stretch.start(), stretch.size() + found.size());
     return true;
   });
+  if (arrived) {
+    return Settled::permitted;  // somebody else was faster: try again
+  }
   if (crowded || !stack || !stack->traits.is_growing_down()) {
     return Settled::no_mapping;
   }

@@ -12,9 +12,7 @@ Result<void> AddressSpace<F>::unmap(VirtAddr address, ByteCount length) {
     return Errno::invalid;
   }
   const VirtRange range = VELLUM_TRY(VirtRange::checked(address, bytes_of(pages)));
-  // What lies below the lowest address can be named, though nothing is ever there.
-  const VirtRange low = VirtRange::must(VirtAddr(0), layout_.user[0].end() - VirtAddr(0));
-  if (!low.contains(range) && !layout_.user[1].contains(range)) {
+  if (!layout_.may_name(range)) {
     return Errno::invalid;
   }
   const VpnRange gone = VpnRange::must(vpn_of<F>(address), pages);

@@ -23,6 +23,10 @@ struct SpaceLayout {
 
   [[nodiscard]] bool contains(VirtRange range) const { return user[0].contains(range) || user[1].contains(range); }
   [[nodiscard]] bool contains(VirtAddr address) const { return user[0].contains(address) || user[1].contains(address); }
+  // What a system call may name. Below the lowest address nothing is ever mapped, but that is no error by itself.
+  [[nodiscard]] bool may_name(VirtRange range) const {
+    return VirtRange::between(VirtAddr(0), user[0].end()).contains(range) || user[1].contains(range);
+  }
   // One past the last address of all.
   [[nodiscard]] VirtAddr end() const { return user[1].empty() ? user[0].end() : user[1].end(); }
 };
