@@ -382,6 +382,32 @@ void Cursor<F>::tidy_edge(Node& node, unsigned slot) {
   }
 }
 
+template <PageTableFormat F>
+bool Cursor<F>::is_empty() const {
+  covering_->lock.assert_held();
+  return covering_ != tree_.root && covering_->runs() == 0 && covering_->live == 0;
+}
+
+// Keeps the child's lock until unlock().
+template <PageTableFormat F>
+void Cursor<F>::tidy(VpnRange range) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+  Node& node = *covering_;
+  if (node.level == 1 || range != tables_.range_of(node, tables_.slot_of(node, range.start()))) {
+    return;
+  }
+  const unsigned slot = tables_.slot_of(node, range.start());
+  const Entry entry = tables_.load(node, slot);
+  if (tables_.state(entry, node) != EntryState::table) {
+    return;
+  }
+  Node& child = tables_.child(entry, node);
+  if (child.owning.load(std::memory_order_relaxed) && child.share.load(std::memory_order_acquire) == 1 &&
+      node.reserve_runs(kRunsPerChange).ok()) {
+    lock_node(child);
+    tidy_edge(node, slot);
+  }
+}
+
 #define VELLUM_COMPILE(F) template class Cursor<F>;
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE

@@ -33,10 +33,10 @@ AddressSpace<F>::AddressSpace(VirtualMemory<F>& system, const SpaceLayout& layou
       layout_(layout),
       tables_(system.nodes),
       family_(&family),
-      counters_(static_cast<Counters*>(counters)),
+      counters_(static_cast<PerCpu*>(counters)),
       place_below_(vpn_of<F>(layout.placement_top).value()) {
   for (unsigned i = 0; i < system.counter_slots(); ++i) {
-    ::new (static_cast<void*>(counters_ + i)) Counters;
+    ::new (static_cast<void*>(counters_ + i)) PerCpu;
   }
 }
 

@@ -16,19 +16,28 @@ Result<void> AddressSpace<F>::unmap(VirtAddr address, ByteCount length) {
     return Errno::invalid;
   }
   const VpnRange gone = VpnRange::must(vpn_of<F>(address), pages);
-  const TreeSection section(tree);
-  TlbGather<F> gather(tree, section.cpu());
   Result<void> result;
+  std::optional<Vpn> to_prune;
   {
-    Cursor<F> cursor(tree, gather);
-    cursor.lock(gone);
-    result = cursor.prepare(gone, Cursor<F>::Purpose::clear);
-    if (result.ok()) {
-      const PageCount lost = cursor.replace(gone, nullptr);
-      count_mapped(section.cpu(), -static_cast<std::int64_t>(lost.value()));
+    const TreeSection section(tree);
+    TlbGather<F> gather(tree, section.cpu());
+    {
+      Cursor<F> cursor(tree, gather);
+      cursor.lock(gone);
+      result = cursor.prepare(gone, Cursor<F>::Purpose::clear);
+      if (result.ok()) {
+        const PageCount lost = cursor.replace(gone, nullptr);
+        count_mapped(section.cpu(), -static_cast<std::int64_t>(lost.value()));
+        if (cursor.is_empty()) {
+          to_prune = counters(section.cpu()).note_emptied(gone.start(), entry_span<F>(2));
+        }
+      }
     }
+    gather.finish();
   }
-  gather.finish();
+  if (to_prune) {
+    prune(*to_prune);
+  }
   // The lowest of the mappings placed downwards went: the next one may have its place.
   std::uint64_t lowest = gone.start().value();
   if (result.ok() && place_below_.load(std::memory_order_relaxed) == lowest) {

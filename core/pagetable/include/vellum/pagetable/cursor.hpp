@@ -61,6 +61,10 @@ class [[nodiscard]] Cursor {
   PageCount replace(VpnRange range, const Meaning* meaning);
   // Changes the rights of all of `range`, as prepared (protect), where it means something.
   void protect(VpnRange range, Prot prot);
+  // Whether what lock() locked is left with nothing in it, and could go.
+  [[nodiscard]] bool is_empty() const;
+  // Takes out the table of the slot that `range`, as locked, is, if it is empty, or moves its meaning up if it has one.
+  void tidy(VpnRange range);
 
  private:
   static constexpr unsigned kMaxLocked = 2 * F::kLevels;

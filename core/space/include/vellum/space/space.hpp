@@ -145,12 +145,21 @@ class AddressSpace : public FamilyMember<F> {
 
   AddressSpace(VirtualMemory<F>& system, const SpaceLayout& layout, Family<F>& family, void* counters);
 
-  // One for each CPU, on a line of its own.
-  struct alignas(kCacheLine) Counters {
+  // One for each CPU, on lines of its own.
+  struct alignas(kCacheLine) PerCpu {
     std::atomic<std::int64_t> mapped{0};
+    // Where unmapping left an empty table behind: it may be wanted again at once, so the last few are kept. Only for
+    // the CPU itself, inside a section.
+    static constexpr unsigned kKept = 6;
+    Vpn emptied[kKept] = {};
+    unsigned next = 0;
+
+    // Takes note of a page under an empty table; gives back the page noted longest ago, whose table is to go now.
+    [[nodiscard]] std::optional<Vpn> note_emptied(Vpn page, PageCount table_span);
   };
+  [[nodiscard]] PerCpu& counters(CpuIndex cpu) { return counters_[cpu.value() % system_.counter_slots()]; }
   void count_mapped(CpuIndex cpu, std::int64_t pages) {
-    counters_[cpu.value() % system_.counter_slots()].mapped.fetch_add(pages, std::memory_order_relaxed);
+    counters(cpu).mapped.fetch_add(pages, std::memory_order_relaxed);
   }
 
   [[nodiscard]] static Result<AddressSpace*> create_in(VirtualMemory<F>& system, const SpaceLayout& layout,
@@ -176,6 +185,9 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] bool exceeds_size(PageCount more) const;
   [[nodiscard]] static PageCount mapped_in(Cursor<F>& cursor, VpnRange pages);
   void populate(VpnRange pages, const Request& request);
+
+  // prune.cpp
+  void prune(Vpn page);
 
   // protect.cpp
   struct Permitted {
@@ -221,7 +233,7 @@ class AddressSpace : public FamilyMember<F> {
   SpaceLayout layout_;
   Tables<F> tables_;
   Family<F>* const family_;
-  Counters* const counters_;
+  PerCpu* const counters_;
   // Mappings without an address go below this, as long as that is free.
   std::atomic<std::uint64_t> place_below_;
 
