@@ -35,6 +35,7 @@ AddressSpace<F>::AddressSpace(VirtualMemory<F>& system, const SpaceLayout& layou
       family_(&family),
       counters_(static_cast<PerCpu*>(counters)),
       place_below_(vpn_of<F>(layout.placement_top).value()) {
+  static_assert(sizeof(PerCpu) == kCacheLine);  // as VirtualMemory has them allocated
   for (unsigned i = 0; i < system.counter_slots(); ++i) {
     ::new (static_cast<void*>(counters_ + i)) PerCpu;
   }
