@@ -41,7 +41,7 @@ Node* MemoryObject<F>::find_table(PageIndex index, unsigned level) const {
 
 template <PageTableFormat F>
 Result<void> MemoryObject<F>::grow_to(unsigned level, PageIndex index) {
-  const LockGuard guard(lock_);
+  const LockGuard guard(root_lock_);
   for (;;) {
     Node* const root = root_.load(std::memory_order_relaxed);
     const unsigned height = root == nullptr ? 0U : root->level;

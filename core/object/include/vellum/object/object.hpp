@@ -13,8 +13,8 @@
 // Truncation: first the size, then unmapping through all mappings (private copies past the end too), then freeing; what
 // puts a page in looks at the size again under the lock of the table that it goes into.
 //
-// Locks: lock_ (rank object): list of mappings, changes of size and of the tree's height; the nodes' locks (rank
-// object_node): entries. A space's fault comes with its own node's lock held.
+// Locks: lock_ (rank object): list of mappings, changes of size; root_lock_ (rank object_node, above all nodes): the
+// tree's height; the nodes' locks (rank object_node): entries. A space's fault comes with its own node's lock held.
 //
 // Never: asks the pager with a lock held; knows addresses (mappings do); reclaims pages by itself.
 #pragma once
@@ -108,7 +108,8 @@ class MemoryObject {
   std::atomic<std::uint32_t> references_{1};
   std::atomic<std::uint64_t> size_;
   Spinlock lock_{LockRank::object};
-  std::atomic<Node*> root_{nullptr};  // written under lock_
+  Spinlock root_lock_{LockRank::object_node};
+  std::atomic<Node*> root_{nullptr};  // written under root_lock_
   IntrusiveList<Mapping<F>, &Mapping<F>::link> mappings_ VELLUM_GUARDED_BY(lock_);
 };
 
