@@ -163,7 +163,7 @@ Result<Node*> Cursor<F>::exclusive_child(Node& node, unsigned slot) {
   {
     const LockGuard guard(child.lock);
     if (child.share.load(std::memory_order_acquire) > 1) {
-      exclusive = VELLUM_TRY(tables_.clone(child));
+      exclusive = VELLUM_TRY(tables_.clone(child, tables_.page_of(node, slot)));
     }
   }
   Entry own = EntryCodec<F>::table(exclusive->table, node.level, tables_.allowed(prot));

@@ -19,11 +19,11 @@ bool Tables<F>::limit(Node& node, unsigned slot, Prot prot) const {
     had = Codec::rights(before, node.level);
     wanted = allowed(prot);
     wanted.write = wanted.write && had.write;
+    node.granted |= grant_bits(wanted);
     if (had == wanted && F::is_present(before) == present) {
       return false;
     }
   } while (!replace(node, slot, before, Codec::with(before, node.level, wanted, present)));
-  node.granted |= grant_bits(wanted);
   return F::is_present(before) && (!present || (had.write && !wanted.write) || (had.execute && !wanted.execute));
 }
 
@@ -47,18 +47,16 @@ void Tables<F>::link(Node& parent, unsigned slot, Node& child, EntryRights right
   set(parent, slot, entry);
 }
 
+// Nobody else can reach the copy, so its lock is not taken: it would come after the original's, which for an object's
+// table is the wrong order.
 template <PageTableFormat F>
-Result<Node*> Tables<F>::clone(Node& original) const {
-  Node* const copy = VELLUM_TRY(store_->create(original.level, original.slot_count, original.base, LockRank::node));
-  const Result<void> runs = [&] {
-    const LockGuard guard(copy->lock);
-    return copy->copy_runs(original);
-  }();
+Result<Node*> Tables<F>::clone(Node& original, Vpn base) const VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+  Node* const copy = VELLUM_TRY(store_->create(original.level, original.slot_count, base, LockRank::node));
+  const Result<void> runs = copy->copy_runs(original);
   if (!runs.ok()) {
     store_->destroy(*copy);
     return runs.error();
   }
-  const LockGuard guard(copy->lock);
   copy->owning.store(original.owning.load(std::memory_order_relaxed), std::memory_order_relaxed);
   unsigned left = original.live;
   for (unsigned slot = 0; left > 0; ++slot) {

@@ -47,7 +47,7 @@ Result<void> AddressSpace<F>::open_path(Vpn page, TlbGather<F>& gather) VELLUM_N
     child->lock.lock();
     Node* replaced = nullptr;
     if (child->share.load(std::memory_order_acquire) > 1) {
-      const Result<Node*> copy = tables_.clone(*child);
+      const Result<Node*> copy = tables_.clone(*child, tables_.page_of(*node, slot));
       child->lock.unlock();
       if (!copy.ok()) {
         node->lock.unlock();

@@ -93,8 +93,9 @@ class Tables {
   void link(Node& parent, unsigned slot, Node& child, EntryRights rights, bool present) const
       VELLUM_REQUIRES(parent.lock);
   // A copy of a node that more than one path leads to: both then name the same children, frames and swap slots, counted
-  // once more, and neither can write them. Error: no_memory, nothing changed.
-  [[nodiscard]] Result<Node*> clone(Node& original) const VELLUM_REQUIRES(original.lock);
+  // once more, and neither can write them (an object's table: the copy cannot). `base` is the copy's first page, which
+  // for an object's table is not the original's. Error: no_memory, nothing changed.
+  [[nodiscard]] Result<Node*> clone(Node& original, Vpn base) const VELLUM_REQUIRES(original.lock);
   // Takes the right to write out of all entries that name tables or frames.
   void deny_writes(Node& node) const VELLUM_REQUIRES(node.lock);
   // Makes a content-only child own the meaning that the slot above it has. Both exclusive.
