@@ -13,6 +13,12 @@ FaultVerdict AddressSpace<F>::fault(VirtAddr address, Access access) {
     return FaultVerdict::no_mapping;
   }
   const Vpn page = vpn_of<F>(address);
+  if (access == Access::write) {
+    const TreeSection section(tree);
+    if (touch_first(page)) [[likely]] {
+      return FaultVerdict::resolved;
+    }
+  }
   for (;;) {
     Step step;
     MemoryObject<F>* object = nullptr;
@@ -196,17 +202,6 @@ typename AddressSpace<F>::Step AddressSpace<F>::add_table(Attempt& attempt, Node
   }
   tables_.link(node, slot, *child, rights, true);
   return Step::again;
-}
-
-// A new page in an empty entry of a leaf.
-template <PageTableFormat F>
-void AddressSpace<F>::enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights) {
-  ++leaf.live;
-  if (frame != system_.zero_frame()) {
-    ++leaf.resident;
-  }
-  leaf.granted |= tables_.grant_bits(rights);
-  tables_.set(leaf, slot, EntryCodec<F>::page(frame, 1, rights));
 }
 
 template <PageTableFormat F>

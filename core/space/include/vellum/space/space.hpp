@@ -214,6 +214,8 @@ class AddressSpace : public FamilyMember<F> {
       VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Result<void> swap_in(Vpn page, SwapSlot slot);
   void enter_swapped_in(Vpn page, SwapSlot slot, Pfn frame);
+  // first_touch.cpp
+  [[nodiscard]] bool touch_first(Vpn page);
   void enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights) VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Result<void> open_path(Vpn page, TlbGather<F>& gather);
   void reload_root();
