@@ -181,7 +181,10 @@ Result<ByteCount> MemoryObject<F>::read(ByteCount offset, std::span<std::byte> i
     const PageIndex index(at >> kPageShift);
     const std::uint64_t in_page = at & (kPageSize - 1);
     const std::uint64_t length = std::min({kPageSize - in_page, into.size() - done, end - at});
-    VELLUM_TRY(populate(index));
+    const Result<void> populated = populate(index);
+    if (!populated.ok()) {
+      return done > 0 ? Result<ByteCount>(ByteCount(done)) : Result<ByteCount>(populated.error());
+    }
     const TreeSection section(tree_);
     const std::optional<Pfn> frame = lookup(index, Access::read);
     if (!frame) {
@@ -208,7 +211,10 @@ Result<ByteCount> MemoryObject<F>::write(ByteCount offset, std::span<const std::
     const PageIndex index(at >> kPageShift);
     const std::uint64_t in_page = at & (kPageSize - 1);
     const std::uint64_t length = std::min({kPageSize - in_page, from.size() - done, end - at});
-    VELLUM_TRY(populate(index));
+    const Result<void> populated = populate(index);
+    if (!populated.ok()) {
+      return done > 0 ? Result<ByteCount>(ByteCount(done)) : Result<ByteCount>(populated.error());
+    }
     const TreeSection section(tree_);
     const std::optional<Pfn> frame = lookup(index, Access::write);
     if (!frame) {

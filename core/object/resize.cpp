@@ -44,10 +44,12 @@ void MemoryObject<F>::for_each_page(Node& node, IndexRange range, Visitor& visit
 
 template <PageTableFormat F>
 void MemoryObject<F>::resize(ByteCount size) {
-  ByteCount before;
+  const ByteCount before = this->size();
+  if (size > before) {
+    clear_tail(before);  // programs may have written there through their mappings
+  }
   {
     const LockGuard guard(lock_);
-    before = this->size();
     size_.store(size.value(), std::memory_order_release);
   }
   if (size >= before) {

@@ -65,11 +65,11 @@ class MemoryObject {
   [[nodiscard]] Result<Node*> table_for(PageIndex index, unsigned level);
 
   // Copies from or to the object's pages, as read(2) and write(2) would: bounded by the size, through the cache.
-  // Return the bytes copied. Errors: as populate().
+  // Return the bytes copied: fewer where the rest failed. Errors, with nothing copied: as populate().
   [[nodiscard]] Result<ByteCount> read(ByteCount offset, std::span<std::byte> into);
   [[nodiscard]] Result<ByteCount> write(ByteCount offset, std::span<const std::byte> from);
 
-  // Makes the object larger (with zeros, or what the pager has) or smaller. Outside of sections.
+  // Makes the object larger (with zeros, or what the pager has) or smaller. Outside of sections; one at a time.
   void resize(ByteCount size);
   // Hands the dirty pages of a range to the pager; until it fails. Outside of sections. Errors: the pager's.
   [[nodiscard]] Result<void> write_back(IndexRange range);
