@@ -5,31 +5,36 @@
 
 namespace vellum {
 
-// How far from the start of `pages` everything is mapped and may have the rights, and what stands in the way there.
+// How far from the start of `pages` everything is mapped and may have the rights, and what stands in the way there. As
+// on Linux what is asked of memory is judged for each region alone, and whole.
 template <PageTableFormat F>
 typename AddressSpace<F>::Permitted AddressSpace<F>::permitted_part(Cursor<F>& cursor, VpnRange pages,
                                                                     Prot prot) const {
   Vpn reached = pages.start();
-  PageCount promised{0};
   Result<void> obstacle;
+  std::optional<Meaning> region;
+  Vpn region_start = pages.start();
   cursor.for_each(pages, [&](VpnRange stretch, const Meaning& meaning) {
     if (stretch.start() != reached) {
       return false;
     }
+    if (!region || !(*region == meaning)) {
+      region = meaning;
+      region_start = reached;
+    }
+    reached = stretch.start() + stretch.size();
     if (!prot.within(meaning.maximum)) {
       obstacle = Errno::access_denied;
+      reached = region_start;
       return false;
     }
     const bool becomes_private_memory =
         prot.can_write() && !meaning.prot.can_write() && !meaning.traits.is_shared() && !meaning.traits.is_unreserved();
-    if (becomes_private_memory) {
-      promised += stretch.size();
-      if (exceeds_commit(promised)) {
-        obstacle = Errno::no_memory;
-        return false;
-      }
+    if (becomes_private_memory && exceeds_commit(reached - region_start)) {
+      obstacle = Errno::no_memory;
+      reached = region_start;
+      return false;
     }
-    reached = stretch.start() + stretch.size();
     return true;
   });
   const PageCount reach = reached - pages.start();
