@@ -162,8 +162,9 @@ struct Stretch {
   [[nodiscard]] PageCount size() const { return end - start; }
   [[nodiscard]] bool continues(const Stretch& before) const {
     return start == before.end && prot == before.prot && maximum == before.maximum && traits == before.traits &&
-           call == before.call;
+           object == before.object && (!object || first == before.index_of(start));
   }
+  [[nodiscard]] bool is_of_same_call(const Stretch& before) const { return continues(before) && call == before.call; }
 };
 
 // Private contents by page, in order: copied whole at every fork.

@@ -103,6 +103,9 @@ class OperationSource {
       case Kind::store:
       case Kind::fetch:
         op.address = take_address();
+        if (op.kind == Kind::store && op.address.offset_in_page().value() % 0x108 == 0) {
+          op.address = op.address.page();  // only loads may show that all else is zeros
+        }
         op.value = ++counter_;
         break;
       case Kind::run:
@@ -256,8 +259,8 @@ class OperationSource {
     op.traits = Traits::from_bits(traits);
     const std::uint8_t rare = input_.take_u8();
     op.maximum = rare >= 224 ? Prot::from_bits(rare) : Prot::all();
-    op.populate = rare % 8U == 0 && pages_for(op.length).value() <= 64 ? Populate::now : Populate::on_demand;
     take_nonsense(op);
+    op.populate = rare % 8U == 0 && pages_for(op.length).value() <= 64 ? Populate::now : Populate::on_demand;
   }
   // Now and then an argument that no program should use.
   void take_nonsense(Operation& op) {

@@ -123,7 +123,11 @@ class Oracle {
       if (!op.prot.within(at->maximum)) {
         return {.result = Errno::access_denied, .start = start, .end = reached};
       }
-      const Vpn end = std::min(space.joined(at).end, start + pages);
+      Vpn end = at->end;
+      for (auto next = at + 1; next != space.stretches().end() && next->is_of_same_call(*std::prev(next)); ++next) {
+        end = next->end;
+      }
+      end = std::min(end, start + pages);
       const bool becomes_own =
           op.prot.can_write() && !at->prot.can_write() && !at->traits.is_shared() && !at->traits.is_unreserved();
       if (becomes_own && end - reached > memory_) {
@@ -141,9 +145,14 @@ class Oracle {
     }
     const Vpn old_top = vpn_of<F>(space.break_end + ByteCount(kPageSize - 1));
     const Vpn new_top = vpn_of<F>(end + ByteCount(kPageSize - 1));
-    if (new_top > old_top &&
-        (!space.is_free(old_top, new_top + PageCount(1)) || exceeds_size(space, new_top - old_top))) {
-      return space.break_end;
+    if (new_top > old_top) {
+      const auto above = space.first_behind(old_top);
+      const bool limited = above != space.stretches().end();
+      const bool stack = limited && above->traits.is_growing_down();
+      const PageCount distance = PageCount(1) + (stack ? whole_pages(layout_.stack_guard_gap) : PageCount(0));
+      if ((limited && above->start < new_top + distance) || exceeds_size(space, new_top - old_top)) {
+        return space.break_end;
+      }
     }
     return end;
   }
