@@ -173,7 +173,7 @@ Result<Node*> Cursor<F>::exclusive_child(Node& node, unsigned slot) {
   node.granted |= tables_.grant_bits(tables_.allowed(prot));
   tables_.set(node, slot, own);
   if (exclusive != &child) {
-    gather_.flush(tables_.range_of(node, slot));
+    gather_.flush_table(node, slot);
     gather_.release_table(child);
   }
   return exclusive;
@@ -249,7 +249,7 @@ PageCount Cursor<F>::clear_slots(Node& node, unsigned first, unsigned last) {
           --node.owning_children;
           lost += forget_meanings(child, Reached::only_here);
         }
-        gather_.flush(tables_.range_of(node, slot));
+        gather_.flush_table(node, slot);
         gather_.release_table(child);
         break;
       }
@@ -369,7 +369,7 @@ void Cursor<F>::tidy_edge(Node& node, unsigned slot) {
     tables_.set(node, slot, {});
     --node.live;
     --node.owning_children;
-    gather_.flush(tables_.range_of(node, slot));
+    gather_.flush_table(node, slot);
     VELLUM_CHECK(pruned_count_ < kMaxLocked);
     pruned_[pruned_count_++] = &child;
   } else if (child.is_uniform() && F::restricts(node.level)) {

@@ -8,10 +8,11 @@ namespace vellum {
 // The way down to a page, without locks.
 template <PageTableFormat F>
 struct AddressSpace<F>::Walk {
-  Node* node;           // the deepest node on the way
-  Node* owner;          // the deepest that owns meaning
-  bool exclusive;       // only this space comes to `node`; tables of objects do not count
-  bool links_writable;  // every entry on the way lets writes through
+  Node* node;          // the deepest node on the way
+  Node* owner;         // the deepest that owns meaning
+  bool exclusive;      // only this space comes to `node`; tables of objects do not count
+  EntryRights links;   // what every entry on the way lets through
+  bool links_present;  // as far as the hardware is concerned
 };
 
 // One try at one fault.

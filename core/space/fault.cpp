@@ -25,11 +25,13 @@ FaultVerdict AddressSpace<F>::fault(VirtAddr address, Access access) {
     PageIndex index;
     SwapSlot slot;
     {
-      const TreeSection section(tree);
-      TlbGather<F> gather(tree, section.cpu());
+      TreeOperation<F> operation(tree);
+      TlbGather<F>& gather = operation.gather();
       Attempt trial{.page = page, .access = access, .gather = gather};
       step = attempt(trial);
-      if (step == Step::open) {
+      if (step == Step::open && access != Access::write) {
+        allow_links(page);
+      } else if (step == Step::open) {
         step = open_path(page, gather).ok() ? Step::again : Step::no_memory;
       }
       gather.finish();
@@ -78,7 +80,11 @@ FaultVerdict AddressSpace<F>::fault(VirtAddr address, Access access) {
 
 template <PageTableFormat F>
 typename AddressSpace<F>::Walk AddressSpace<F>::descend(Vpn page) const {
-  Walk walk{.node = tree.root, .owner = tree.root, .exclusive = true, .links_writable = true};
+  Walk walk{.node = tree.root,
+            .owner = tree.root,
+            .exclusive = true,
+            .links = EntryRights::everything(),
+            .links_present = true};
   while (walk.node->level > 1) {
     const Entry entry = tables_.load(*walk.node, tables_.slot_of(*walk.node, page));
     if (entry.bits == 0) {
@@ -88,9 +94,8 @@ typename AddressSpace<F>::Walk AddressSpace<F>::descend(Vpn page) const {
     if (!child.object_owned && child.share.load(std::memory_order_acquire) > 1) {
       walk.exclusive = false;
     }
-    if (!F::rights(entry, walk.node->level).write) {
-      walk.links_writable = false;
-    }
+    walk.links = walk.links & F::rights(entry, walk.node->level);
+    walk.links_present = walk.links_present && F::is_present(entry);
     walk.node = &child;
     if (child.owning.load(std::memory_order_acquire)) {
       walk.owner = &child;
@@ -123,6 +128,9 @@ typename AddressSpace<F>::Step AddressSpace<F>::attempt(Attempt& attempt) {
   }
   if (node.level > 1) {
     return add_table(attempt, node, walk, *meaning);
+  }
+  if (!walk.links_present || (attempt.access == Access::execute && !walk.links.execute)) {
+    return Step::open;
   }
   const Entry entry = tables_.load(node, tables_.slot_of(node, attempt.page));
   switch (tables_.state(entry, node)) {
@@ -208,7 +216,7 @@ template <PageTableFormat F>
 typename AddressSpace<F>::Step AddressSpace<F>::fill_empty(Attempt& attempt, Node& leaf, const Walk& walk,
                                                            const Meaning& meaning) {
   const bool write = attempt.access == Access::write;
-  if (write && (!walk.exclusive || !walk.links_writable) && !leaf.object_owned) {
+  if (write && (!walk.exclusive || !walk.links.write) && !leaf.object_owned) {
     return Step::open;
   }
   if (meaning.backing != nullptr) {
@@ -314,7 +322,7 @@ typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt& attempt, Node& 
     return Step::done;
   }
   const bool linked = leaf.object_owned;
-  if (!walk.exclusive || !walk.links_writable || (linked && !meaning.traits.is_shared())) {
+  if (!walk.exclusive || !walk.links.write || (linked && !meaning.traits.is_shared())) {
     return Step::open;
   }
   if (has.write && F::is_present(entry)) {

@@ -59,7 +59,7 @@ Result<void> AddressSpace<F>::open_path(Vpn page, TlbGather<F>& gather) VELLUM_N
     }
     allow_link(*node, slot, *child, prot);
     if (replaced != nullptr) {
-      gather.flush(tables_.range_of(*node, slot));
+      gather.flush_table(*node, slot);
       gather.release_table(*replaced);
     }
     node->lock.unlock();
@@ -69,8 +69,30 @@ Result<void> AddressSpace<F>::open_path(Vpn page, TlbGather<F>& gather) VELLUM_N
   return {};
 }
 
+// Gives the entries that lead to a page presence and execution back, as their meanings allow: when a meaning moves up
+// from several tables into one entry, what it denied once, lower entries may deny still. No path becomes exclusive and
+// nothing becomes writable.
+template <PageTableFormat F>
+void AddressSpace<F>::allow_links(Vpn page) {
+  for (Node* node = tree.root; node->level > 1;) {
+    const LockGuard guard(node->lock);
+    const unsigned slot = tables_.slot_of(*node, page);
+    const Entry entry = tables_.load(*node, slot);
+    if (node->stale.load(std::memory_order_relaxed) || entry.bits == 0) {
+      return;
+    }
+    const bool owning = node->owning.load(std::memory_order_relaxed);
+    const std::optional<Meaning> meaning = owning ? node->meaning_at(slot) : std::nullopt;
+    if (F::restricts(node->level)) {
+      (void)tables_.limit(*node, slot, meaning ? meaning->prot : Prot::all());  // adds; no entry has more than this
+    }
+    node = &tables_.child(entry, *node);
+  }
+}
+
 #define VELLUM_COMPILE(F)                                               \
   template Result<void> AddressSpace<F>::open_path(Vpn, TlbGather<F>&); \
+  template void AddressSpace<F>::allow_links(Vpn);                      \
   template void AddressSpace<F>::allow_link(Node&, unsigned, Node&, Prot);
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE

@@ -1,7 +1,7 @@
 // TLB gather: what an operation takes out of a tree may be freed only when no TLB can lead to it any more. The gather
 // collects what to forget (merged into few ranges, or all) and what to free (without memory of its own: frames are
 // chained through their descriptors), and does both in that order: the CPUs that run the space forget, then the frames,
-// tables and backings go.
+// tables go, and when the section is left the backings.
 //
 // A gather must be finished, with no lock held; to drop it unfinished is a bug that panics.
 #pragma once
@@ -11,11 +11,36 @@
 
 namespace vellum {
 
+// Backings whose last run is gone, until they can be ended: what that takes must not be done inside a section, where it
+// could wait for somebody who waits for sections to end.
+class DroppedBackings {
+ public:
+  DroppedBackings() = default;
+  ~DroppedBackings() {
+    while (first_ != nullptr) {
+      Backing* const backing = first_;
+      first_ = backing->next_dropped;
+      backing->unreferenced();
+    }
+  }
+  DroppedBackings(const DroppedBackings&) = delete;
+  DroppedBackings& operator=(const DroppedBackings&) = delete;
+
+  void add(Backing& backing) {
+    backing.next_dropped = first_;
+    first_ = &backing;
+  }
+
+ private:
+  Backing* first_ = nullptr;
+};
+
 template <PageTableFormat F>
 class [[nodiscard]] TlbGather final : public MeaningSink {
  public:
-  // Inside an epoch section on `cpu`, which must last until finish().
-  TlbGather(Tree& tree, CpuIndex cpu) : tree_(tree), cpu_(cpu) {}
+  // Inside an epoch section on `cpu`, which must last until finish(). Backings that lose their last run go to
+  // `dropped`; without, no run may lose its last.
+  TlbGather(Tree& tree, CpuIndex cpu, DroppedBackings* dropped = nullptr) : tree_(tree), cpu_(cpu), dropped_(dropped) {}
   ~TlbGather() { VELLUM_CHECK(!pending()); }
   TlbGather(const TlbGather&) = delete;
   TlbGather& operator=(const TlbGather&) = delete;
@@ -25,6 +50,15 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
   // Translations of these pages are to be forgotten.
   void flush(VpnRange pages);
   void flush_everything() { flush_.everything = true; }
+  // A slot of `parent` names another table than before, or none. A processor that keeps the root's entries in registers
+  // (PAE) reads them only when it loads the root, which is what forgetting everything does [intel/vol3 4.4.1].
+  void flush_table(const Node& parent, unsigned slot) {
+    if (F::restricts(parent.level)) {
+      flush(Tables<F>::range_of(parent, slot));
+    } else {
+      flush_everything();
+    }
+  }
   // An entry that named a frame is gone: one reference less, and the frame is free when that was the last.
   void release_frame(Pfn frame);
   // An entry that named a table is gone: one reference less, after the flush. The caller must not hold the lock of the
@@ -33,7 +67,10 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
   // An entry that named a swap slot is gone.
   void release_swap(SwapSlot slot) { tree_.store.swap().release(slot); }
   // A run that held the last reference to a backing is gone.
-  void dropped(Backing& backing) override;
+  void dropped(Backing& backing) override {
+    VELLUM_CHECK(dropped_ != nullptr);
+    dropped_->add(backing);
+  }
   void removed(const Meaning& /*meaning*/, unsigned /*slots*/) override {}
 
   // Forgets, then frees. With no lock held.
@@ -44,8 +81,7 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
 
  private:
   [[nodiscard]] bool pending() const {
-    return flush_.everything || flush_.range_count != 0 || frames_ != Frame::kNoFrame || table_count_ != 0 ||
-           backings_ != nullptr;
+    return flush_.everything || flush_.range_count != 0 || frames_ != Frame::kNoFrame || table_count_ != 0;
   }
   void send_flush();
   void release_tables();
@@ -58,7 +94,23 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
   static constexpr unsigned kMaxTables = 32;
   Node* tables_[kMaxTables];
   unsigned table_count_ = 0;
-  Backing* backings_ = nullptr;
+  DroppedBackings* dropped_;
+};
+
+// The life of an operation that takes things out of a tree: its section, its gather, and, when the section is left, the
+// end of the backings that nothing maps any more.
+template <PageTableFormat F>
+class [[nodiscard]] TreeOperation {
+ public:
+  explicit TreeOperation(Tree& tree) : section_(tree), gather_(tree, section_.cpu(), &dropped_) {}
+
+  // To be finished before the operation ends.
+  [[nodiscard]] TlbGather<F>& gather() { return gather_; }
+
+ private:
+  DroppedBackings dropped_;
+  TreeSection section_;
+  TlbGather<F> gather_;
 };
 
 }  // namespace vellum

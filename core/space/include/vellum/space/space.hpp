@@ -218,6 +218,7 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] bool touch_first(Vpn page);
   void enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights) VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Result<void> open_path(Vpn page, TlbGather<F>& gather);
+  void allow_links(Vpn page);
   void reload_root();
   void allow_link(Node& node, unsigned slot, Node& child, Prot prot) VELLUM_REQUIRES(node.lock);
   enum class Settled : std::uint8_t { permitted, no_mapping, access_denied, no_memory };
