@@ -17,8 +17,8 @@ void MemoryObject<F>::release() {
   }
   Node* const root = root_.load(std::memory_order_relaxed);
   if (root != nullptr) {
-    const TreeSection section(tree_);
-    TlbGather<F> gather(tree_, section.cpu());
+    TreeOperation<F> operation(tree_);
+    TlbGather<F>& gather = operation.gather();
     gather.release_table(*root);
     gather.finish();
   }

@@ -59,12 +59,6 @@ void TlbGather<F>::release_tables() {
 }
 
 template <PageTableFormat F>
-void TlbGather<F>::dropped(Backing& backing) {
-  backing.next_dropped = backings_;
-  backings_ = &backing;
-}
-
-template <PageTableFormat F>
 void TlbGather<F>::send_flush() {
   if (!flush_.everything && flush_.range_count == 0) {
     return;
@@ -89,11 +83,6 @@ void TlbGather<F>::finish() {
     const Pfn frame = frames_;
     frames_ = tree_.store.memory().frame(frame).next();
     tree_.store.memory().free(frame);
-  }
-  while (backings_ != nullptr) {
-    Backing* const backing = backings_;
-    backings_ = backing->next_dropped;
-    backing->unreferenced();
   }
 }
 

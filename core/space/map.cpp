@@ -163,8 +163,8 @@ std::optional<Vpn> AddressSpace<F>::find_gap(PageCount pages, PageCount alignmen
       found = any;
     }
   };
-  const TreeSection section(tree);
-  TlbGather<F> gather(tree, section.cpu());
+  TreeOperation<F> operation(tree);
+  TlbGather<F>& gather = operation.gather();
   {
     Cursor<F> cursor(tree, gather);
     const VpnRange all = VpnRange::between(bottom, top);
@@ -220,8 +220,8 @@ PageCount AddressSpace<F>::mapped_in(Cursor<F>& cursor, VpnRange pages) {
 
 template <PageTableFormat F>
 Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning) {
-  const TreeSection section(tree);
-  TlbGather<F> gather(tree, section.cpu());
+  TreeOperation<F> operation(tree);
+  TlbGather<F>& gather = operation.gather();
   Result<void> result;
   {
     Cursor<F> cursor(tree, gather);
@@ -236,7 +236,7 @@ Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning
     }
     if (result.ok()) {
       const PageCount lost = cursor.replace(target.pages, &meaning);
-      count_mapped(section.cpu(),
+      count_mapped(gather.cpu(),
                    static_cast<std::int64_t>(target.pages.size().value()) - static_cast<std::int64_t>(lost.value()));
     }
   }

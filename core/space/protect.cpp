@@ -66,8 +66,8 @@ Result<void> AddressSpace<F>::protect(VirtAddr address, ByteCount length, Prot p
     return Errno::no_memory;
   }
   const VpnRange wanted = VpnRange::must(vpn_of<F>(address), whole_pages(inside.size()));
-  const TreeSection section(tree);
-  TlbGather<F> gather(tree, section.cpu());
+  TreeOperation<F> operation(tree);
+  TlbGather<F>& gather = operation.gather();
   Result<void> result;
   {
     Cursor<F> cursor(tree, gather);

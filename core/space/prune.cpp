@@ -29,8 +29,8 @@ void AddressSpace<F>::prune(Vpn page) {
     if (slot.last() > vpn_of<F>(layout_.end() - ByteCount(1))) {
       return;
     }
-    const TreeSection section(tree);
-    TlbGather<F> gather(tree, section.cpu());
+    TreeOperation<F> operation(tree);
+    TlbGather<F>& gather = operation.gather();
     {
       Cursor<F> cursor(tree, gather);
       cursor.lock(slot);

@@ -15,12 +15,10 @@ TEST(Prune, MappingTouchingAndUnmappingAcrossTheSpaceLeavesFewTables) {
   const PageCount before = space.residence().tables;
   for (std::uint64_t i = 0; i < 5000; ++i) {
     const VirtAddr at((std::uint64_t{1} << 40) + i * (std::uint64_t{7} << 31));
-    ASSERT_TRUE(space
-                    .map({.address = at,
-                          .length = ByteCount(3 * kPageSize),
-                          .prot = kReadWrite,
-                          .placement = Placement::fixed})
-                    .ok());
+    ASSERT_TRUE(
+        space
+            .map({.address = at, .length = ByteCount(3 * kPageSize), .prot = kReadWrite, .placement = Placement::fixed})
+            .ok());
     ASSERT_EQ(space.fault(at + ByteCount(kPageSize), Access::write), FaultVerdict::resolved);
     ASSERT_TRUE(space.unmap(at, ByteCount(3 * kPageSize)).ok());
   }

@@ -38,8 +38,8 @@ std::optional<Region<F>> AddressSpace<F>::region_at_or_after(VirtAddr from) {
   const Vpn start = vpn_of<F>(from);
   std::optional<Meaning> meaning;
   VpnRange stretch;
-  const TreeSection section(tree);
-  TlbGather<F> gather(tree, section.cpu());
+  TreeOperation<F> operation(tree);
+  TlbGather<F>& gather = operation.gather();
   {
     Cursor<F> cursor(tree, gather);
     const VpnRange all = VpnRange::between(Vpn(0), end);

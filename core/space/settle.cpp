@@ -7,8 +7,8 @@ namespace vellum {
 
 template <PageTableFormat F>
 typename AddressSpace<F>::Settled AddressSpace<F>::settle(Vpn page, Access access) {
-  const TreeSection section(tree);
-  TlbGather<F> gather(tree, section.cpu());
+  TreeOperation<F> operation(tree);
+  TlbGather<F>& gather = operation.gather();
   Settled settled = Settled::no_mapping;
   {
     Cursor<F> cursor(tree, gather);
@@ -25,7 +25,7 @@ typename AddressSpace<F>::Settled AddressSpace<F>::settle(Vpn page, Access acces
   }
   if (settled == Settled::no_mapping) {
     Cursor<F> cursor(tree, gather);
-    settled = grow_down(cursor, page, section.cpu());
+    settled = grow_down(cursor, page, gather.cpu());
   }
   gather.finish();
   return settled;

@@ -109,8 +109,8 @@ void AddressSpace<F>::destroy() {
   VELLUM_CHECK(tree.cpus.snapshot().empty());
   family_->remove(*this);
   {
-    const TreeSection section(tree);
-    TlbGather<F> gather(tree, section.cpu());
+    TreeOperation<F> operation(tree);
+    TlbGather<F>& gather = operation.gather();
     gather.release_table(*tree.root);
     gather.finish();
   }

@@ -19,17 +19,17 @@ Result<void> AddressSpace<F>::unmap(VirtAddr address, ByteCount length) {
   Result<void> result;
   std::optional<Vpn> to_prune;
   {
-    const TreeSection section(tree);
-    TlbGather<F> gather(tree, section.cpu());
+    TreeOperation<F> operation(tree);
+    TlbGather<F>& gather = operation.gather();
     {
       Cursor<F> cursor(tree, gather);
       cursor.lock(gone);
       result = cursor.prepare(gone, Cursor<F>::Purpose::clear);
       if (result.ok()) {
         const PageCount lost = cursor.replace(gone, nullptr);
-        count_mapped(section.cpu(), -static_cast<std::int64_t>(lost.value()));
+        count_mapped(gather.cpu(), -static_cast<std::int64_t>(lost.value()));
         if (cursor.is_empty()) {
-          to_prune = counters(section.cpu()).note_emptied(gone.start(), entry_span<F>(2));
+          to_prune = counters(gather.cpu()).note_emptied(gone.start(), entry_span<F>(2));
         }
       }
     }

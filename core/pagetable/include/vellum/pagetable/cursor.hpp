@@ -1,15 +1,14 @@
 // The cursor: a transaction on a range of one tree. Every operation on an address space but the page fault is one.
 //
-//   TreeSection section(tree);
-//   TlbGather<F> gather(tree, section.cpu());
+//   TreeOperation<F> operation(tree);
 //   {
-//     Cursor<F> cursor(tree, gather);
+//     Cursor<F> cursor(tree, operation.gather());
 //     cursor.lock(range);                    // nobody else changes the meaning of the range from here on
 //     ... look: is_unmapped, for_each ...
 //     result = cursor.prepare(range);        // may fail, and has then changed nothing that anybody can tell
 //     cursor.replace(range, &meaning);       // cannot fail
 //   }                                        // locks go
-//   gather.finish();                         // translations, then what they led to
+//   operation.gather().finish();             // translations, then what they led to
 //
 // Locks. lock() goes down without locks to the deepest node through which nothing but this tree comes and whose own
 // runs can describe the whole range, and locks it: the covering node. prepare() adds, top-down and from left to right,
