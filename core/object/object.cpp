@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <vellum/base/racing_copy.hpp>
 #include <vellum/pagetable/instantiate.hpp>
 
 namespace vellum {
@@ -192,7 +193,7 @@ Result<ByteCount> MemoryObject<F>::read(ByteCount offset, std::span<std::byte> i
     }
     {
       const auto window = tables_.machine().window(*frame);
-      __builtin_memcpy(into.data() + done, window.data() + in_page, static_cast<std::size_t>(length));
+      racing_copy(into.data() + done, window.data() + in_page, static_cast<std::size_t>(length));
     }
     TlbGather<F> gather(tree_, section.cpu());
     gather.release_frame(*frame);
@@ -222,7 +223,7 @@ Result<ByteCount> MemoryObject<F>::write(ByteCount offset, std::span<const std::
     }
     {
       const auto window = tables_.machine().window(*frame);
-      __builtin_memcpy(window.data() + in_page, from.data() + done, static_cast<std::size_t>(length));
+      racing_copy(window.data() + in_page, from.data() + done, static_cast<std::size_t>(length));
     }
     TlbGather<F> gather(tree_, section.cpu());
     gather.release_frame(*frame);

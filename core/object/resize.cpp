@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <vellum/base/racing_copy.hpp>
 #include <vellum/object/object.hpp>
 #include <vellum/pagetable/instantiate.hpp>
 
@@ -119,7 +120,7 @@ void MemoryObject<F>::clear_tail(ByteCount size) {
   }
   {
     const auto window = tables_.machine().window(*frame);
-    __builtin_memset(window.data() + used, 0, static_cast<std::size_t>(kPageSize - used));
+    racing_clear(window.data() + used, static_cast<std::size_t>(kPageSize - used));
   }
   TlbGather<F> gather(tree_, section.cpu());
   gather.release_frame(*frame);

@@ -35,6 +35,9 @@ void Cursor<F>::lock_node(Node& node) {
 // Locks taken by lock() and prepare() are kept until here: held across functions, in a number known only at run time.
 template <PageTableFormat F>
 void Cursor<F>::unlock() VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+  if (covering_ != nullptr) {
+    covering_->let_slots_go();
+  }
   while (locked_count_ > 0) {
     locked_[--locked_count_]->lock.unlock();
   }
@@ -54,7 +57,7 @@ typename Cursor<F>::Slots Cursor<F>::slots_of(const Node& node, VpnRange range) 
 }
 
 template <PageTableFormat F>
-Node& Cursor<F>::covering_of(VpnRange range) const {
+Node& Cursor<F>::covering_of(VpnRange range) {
   Node* node = tree_.root;
   while (node->level > 1) {
     const unsigned slot = tables_.slot_of(*node, range.start());
@@ -69,20 +72,37 @@ Node& Cursor<F>::covering_of(VpnRange range) const {
     if (!child.owning.load(std::memory_order_acquire) || child.share.load(std::memory_order_acquire) != 1) {
       break;
     }
+    passed_[node->level] = node;
+    passed_slot_[node->level] = slot;
     node = &child;
   }
   return *node;
 }
 
+// Whether a cursor above, which may have looked at what was just locked, is at work.
+template <PageTableFormat F>
+bool Cursor<F>::is_held_above() const {
+  for (unsigned level = locked_[0]->level + 1U; level <= F::kLevels; ++level) {
+    if (passed_[level]->holds_slot(passed_slot_[level])) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // Keeps the lock that it takes.
 template <PageTableFormat F>
-void Cursor<F>::lock(VpnRange range) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+void Cursor<F>::lock(VpnRange range, Intent intent) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
   VELLUM_ASSERT(!range.empty() && locked_count_ == 0);
   for (unsigned rounds = 0;; ++rounds) {
     Node& node = covering_of(range);
     lock_node(node);
-    if (!node.stale.load(std::memory_order_relaxed) && node.owning.load(std::memory_order_relaxed)) {
+    if (!node.stale.load(std::memory_order_relaxed) && node.owning.load(std::memory_order_relaxed) &&
+        (intent == Intent::look || !is_held_above())) {
       covering_ = &node;
+      if (intent == Intent::change) {
+        node.hold_slots(tables_.slot_of(node, range.start()), tables_.slot_of(node, range.last()));
+      }
       return;
     }
     unlock();

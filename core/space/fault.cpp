@@ -1,5 +1,6 @@
 // The page fault.
 
+#include <vellum/base/racing_copy.hpp>
 #include <vellum/pagetable/instantiate.hpp>
 #include <vellum/space/space.hpp>
 
@@ -277,7 +278,7 @@ typename AddressSpace<F>::Step AddressSpace<F>::copy_page(Attempt& attempt, Node
   if (!zero) {
     const auto source = tables_.machine().window(from);
     const auto target = tables_.machine().window(copy.value());
-    __builtin_memcpy(target.data(), source.data(), kPageSize);
+    racing_copy(target.data(), source.data(), kPageSize);
   }
   system_.memory.frame(copy.value()).assign(FrameKind::anonymous, nullptr, 0);
   const unsigned slot = tables_.slot_of(leaf, attempt.page);

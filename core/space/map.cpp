@@ -168,7 +168,7 @@ std::optional<Vpn> AddressSpace<F>::find_gap(PageCount pages, PageCount alignmen
   {
     Cursor<F> cursor(tree, gather);
     const VpnRange all = VpnRange::between(bottom, top);
-    cursor.lock(all);
+    cursor.lock(all, Cursor<F>::Intent::look);
     Vpn free_from = bottom;
     cursor.for_each(all, [&](VpnRange used, const Meaning&) {
       consider(free_from, used.start());

@@ -43,7 +43,7 @@ std::optional<Region<F>> AddressSpace<F>::region_at_or_after(VirtAddr from) {
   {
     Cursor<F> cursor(tree, gather);
     const VpnRange all = VpnRange::between(Vpn(0), end);
-    cursor.lock(all);
+    cursor.lock(all, Cursor<F>::Intent::look);
     cursor.for_each(all, [&](VpnRange found, const Meaning& next) {
       if (meaning && found.start() == stretch.start() + stretch.size() &&
           continues<F>(stretch, *meaning, found, next)) {

@@ -13,7 +13,7 @@ typename AddressSpace<F>::Settled AddressSpace<F>::settle(Vpn page, Access acces
   {
     Cursor<F> cursor(tree, gather);
     const VpnRange one = VpnRange::must(page, PageCount(1));
-    cursor.lock(one);
+    cursor.lock(one, Cursor<F>::Intent::look);
     std::optional<Meaning> meaning;
     cursor.for_each(one, [&](VpnRange, const Meaning& found) {
       meaning = found;

@@ -14,7 +14,11 @@
 // runs can describe the whole range, and locks it: the covering node. prepare() adds, top-down and from left to right,
 // the nodes at the two edges of the range that it covers in part. Whoever changes a meaning holds the lock of a node
 // that covers it; two operations on overlapping ranges have covering nodes of which one is above the other, and the
-// upper one waits for the lower's lock when it gets there. Page faults lock the one node that they fill.
+// upper one waits for the lower's lock when it gets there. That the lower one does not change, behind the upper one's
+// back, what that has looked at already, is seen to by held slots: the upper one notes in its covering node which slots
+// it covers, before it looks; the lower one, once it has its lock, looks whether a node above holds the slot through
+// which it came, and if so lets go and starts again. Either it had its lock before the upper one looked there, which
+// then waited for it to finish; or after, and then it sees the note. Page faults lock the one node that they fill.
 //
 // What prepare() changes means the same before and after: paths become exclusive (a shared node is cloned), runs split
 // at the range's bounds, meanings move from a slot into the child that describes it in more detail, nodes appear.
@@ -38,8 +42,10 @@ class [[nodiscard]] Cursor {
   Cursor(const Cursor&) = delete;
   Cursor& operator=(const Cursor&) = delete;
 
-  // Locks what covers `range`, which is not empty and lies below the root's kernel slots.
-  void lock(VpnRange range);
+  // Locks what covers `range`, which is not empty and lies below the root's kernel slots. To change: what is seen stays
+  // as it is until unlock(). To look: each part is seen as it is at some moment.
+  enum class Intent : std::uint8_t { change, look };
+  void lock(VpnRange range, Intent intent = Intent::change);
   void unlock();
 
   // Whether nothing in `range` means anything. Before prepare().
@@ -69,7 +75,8 @@ class [[nodiscard]] Cursor {
   static constexpr unsigned kMaxLocked = 2 * F::kLevels;
 
   void lock_node(Node& node) VELLUM_ACQUIRE(node.lock);
-  [[nodiscard]] Node& covering_of(VpnRange range) const;
+  [[nodiscard]] Node& covering_of(VpnRange range);
+  [[nodiscard]] bool is_held_above() const;
 
   // The part of `range` in a slot.
   [[nodiscard]] static VpnRange part(const Node& node, unsigned slot, VpnRange range) {
@@ -105,6 +112,9 @@ class [[nodiscard]] Cursor {
   TlbGather<F>& gather_;
   Tables<F> tables_;
   Node* covering_ = nullptr;
+  // The way to the covering node: what was passed, by level.
+  Node* passed_[F::kLevels + 1];
+  unsigned passed_slot_[F::kLevels + 1];
   Node* locked_[kMaxLocked];
   unsigned locked_count_ = 0;
   Node* pruned_[kMaxLocked];  // empty nodes taken out, to be released once their locks are free

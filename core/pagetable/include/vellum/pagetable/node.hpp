@@ -107,11 +107,22 @@ struct alignas(kCacheLine) Node : EpochEntry {
   std::atomic<std::uint16_t> run_count{0};           // S
   std::atomic<std::uint32_t> share{1};               // A  entries that name this node (a root: its holder)
   std::atomic<std::uint32_t> sequence{0};            // A  odd while runs change
+  std::atomic<std::uint32_t> held{0};                // A  slots that a cursor holds from here; written under lock
   const Pfn table;                                   // C  the hardware's half
   const Vpn base;                                    // C  the page of slot 0; of an object's tree: the page index
   NodeStore* const store;                            // C
   std::atomic<RunBlock*> spill{nullptr};             // S  in use instead of inline_runs
   Run inline_runs[kInlineRuns];                      // S
+
+  // A cursor that covers slots from this node says so, and cursors further down wait for it (see cursor.hpp).
+  void hold_slots(unsigned first, unsigned last) VELLUM_REQUIRES(lock) {
+    held.store((first + 1U) | last << 16U, std::memory_order_relaxed);
+  }
+  void let_slots_go() VELLUM_REQUIRES(lock) { held.store(0, std::memory_order_relaxed); }
+  [[nodiscard]] bool holds_slot(unsigned slot) const {
+    const std::uint32_t slots = held.load(std::memory_order_relaxed);
+    return slots != 0 && slot + 1U >= (slots & 0xFFFFU) && slot <= slots >> 16U;
+  }
 
   // The meaning that this node's runs give to a slot. Needs the lock.
   [[nodiscard]] std::optional<Meaning> meaning_at(unsigned slot) const VELLUM_REQUIRES(lock);
