@@ -32,10 +32,35 @@ void TlbGather<F>::flush(VpnRange pages) {
 
 template <PageTableFormat F>
 void TlbGather<F>::release_frame(Pfn frame) {
+  const Frame& descriptor = tree_.store.memory().frame(frame);
+  if (descriptor.kind() == FrameKind::zero_page) {
+    return;
+  }
+  if (descriptor.kind() != FrameKind::anonymous || descriptor.share() == 1) {
+    drop_frame(frame);
+    return;
+  }
+  // As with tables: whoever is left with the only reference writes the page, so this one is kept until the flush.
+  if (shared_frame_count_ == kMaxSharedFrames) {
+    send_flush();
+    drop_shared_frames();
+  }
+  shared_frames_[shared_frame_count_++] = frame;
+}
+
+template <PageTableFormat F>
+void TlbGather<F>::drop_frame(Pfn frame) {
   Frame& descriptor = tree_.store.memory().frame(frame);
-  if (descriptor.kind() != FrameKind::zero_page && descriptor.release()) {
+  if (descriptor.release()) {
     descriptor.set_next(frames_);
     frames_ = frame;
+  }
+}
+
+template <PageTableFormat F>
+void TlbGather<F>::drop_shared_frames() {
+  while (shared_frame_count_ > 0) {
+    drop_frame(shared_frames_[--shared_frame_count_]);
   }
 }
 
@@ -63,6 +88,8 @@ void TlbGather<F>::send_flush() {
   if (!flush_.everything && flush_.range_count == 0) {
     return;
   }
+  // The entries must be seen changed by a CPU that is not in the set yet: it enters before it reads them.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   CpuSet others = tree_.cpus.snapshot();
   if (others.contains(cpu_)) {
     tree_.store.machine().flush_local(flush_);
@@ -79,6 +106,7 @@ template <PageTableFormat F>
 void TlbGather<F>::finish() {
   send_flush();
   release_tables();
+  drop_shared_frames();
   while (frames_ != Frame::kNoFrame) {
     const Pfn frame = frames_;
     frames_ = tree_.store.memory().frame(frame).next();

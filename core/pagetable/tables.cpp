@@ -69,7 +69,9 @@ Result<Node*> Tables<F>::clone(Node& original, Vpn base) const VELLUM_NO_THREAD_
       case EntryState::table: {
         Node& below = child(entry, original);
         below.share.fetch_add(1, std::memory_order_relaxed);
-        if (!below.object_owned && F::restricts(original.level)) {
+        if (original.object_owned) {  // the copy may be a private mapping's, which must not write the object's tables
+          entry.bits &= ~X86EntryBits::kWrite;
+        } else if (!below.object_owned && F::restricts(original.level)) {
           deny_write(original, slot);
           entry.bits &= ~X86EntryBits::kWrite;
         }

@@ -105,6 +105,21 @@ typename AddressSpace<F>::Walk AddressSpace<F>::descend(Vpn page) const {
   return walk;
 }
 
+// Whether the way to a page still leads through `node`. Only then does what was read on the way belong to it: otherwise
+// it may be another space's alone by now, in which the page means something else.
+template <PageTableFormat F>
+bool AddressSpace<F>::leads_to(Vpn page, const Node& node) const {
+  const Node* reached = tree.root;
+  while (reached->level > node.level) {
+    const Entry entry = tables_.load(*reached, tables_.slot_of(*reached, page));
+    if (entry.bits == 0) {
+      return false;
+    }
+    reached = &tables_.child(entry, *reached);
+  }
+  return reached == &node;
+}
+
 template <PageTableFormat F>
 typename AddressSpace<F>::Step AddressSpace<F>::attempt(Attempt& attempt) {
   const Walk walk = descend(attempt.page);
@@ -123,6 +138,9 @@ typename AddressSpace<F>::Step AddressSpace<F>::attempt(Attempt& attempt) {
     return Step::again;
   } else {
     meaning = walk.owner->meaning_at_unlocked(tables_.slot_of(*walk.owner, attempt.page));
+  }
+  if (!leads_to(attempt.page, node)) {
+    return Step::again;
   }
   if (!meaning || !permits(meaning->prot, attempt.access)) {
     return Step::settle;
@@ -344,7 +362,9 @@ typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt& attempt, Node& 
       return Step::again;  // being truncated: its entry here is about to go
     }
     attempt.gather.release_frame(*dirtied);
-    VELLUM_ASSERT(*dirtied == pfn);
+    if (*dirtied != pfn) {
+      return Step::again;  // truncated and grown again: the same
+    }
   } else if (frame.kind() != FrameKind::anonymous || frame.share() != 1) {
     return copy_page(attempt, leaf, meaning, pfn);
   }

@@ -26,6 +26,7 @@ Result<AddressSpace<F>*> AddressSpace<F>::fork() {
   system_.epochs.wait_for_sections(cpu);
   system_.epochs.enter(cpu);
   const Result<void> shared = share_root_with(*child);
+  child->count_mapped(cpu, static_cast<std::int64_t>(mapped().value()));  // while nobody changes it
   {
     TlbGather<F> gather(tree, cpu);
     gather.flush_everything();
@@ -38,7 +39,6 @@ Result<AddressSpace<F>*> AddressSpace<F>::fork() {
     child->destroy();
     return shared.error();
   }
-  child->count_mapped(cpu, static_cast<std::int64_t>(mapped().value()));
   return child;
 }
 

@@ -59,7 +59,8 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
       flush_everything();
     }
   }
-  // An entry that named a frame is gone: one reference less, and the frame is free when that was the last.
+  // An entry that named a frame is gone: one reference less (of anonymous memory that others name too: after the
+  // flush; where many are waiting they are flushed at once), and the frame is free when that was the last.
   void release_frame(Pfn frame);
   // An entry that named a table is gone: one reference less, after the flush. The caller must not hold the lock of the
   // node or of one below it: when many tables are waiting, they are flushed and released at once.
@@ -81,10 +82,13 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
 
  private:
   [[nodiscard]] bool pending() const {
-    return flush_.everything || flush_.range_count != 0 || frames_ != Frame::kNoFrame || table_count_ != 0;
+    return flush_.everything || flush_.range_count != 0 || frames_ != Frame::kNoFrame || table_count_ != 0 ||
+           shared_frame_count_ != 0;
   }
   void send_flush();
   void release_tables();
+  void drop_frame(Pfn frame);
+  void drop_shared_frames();
 
   Tree& tree_;
   CpuIndex cpu_;
@@ -94,6 +98,9 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
   static constexpr unsigned kMaxTables = 32;
   Node* tables_[kMaxTables];
   unsigned table_count_ = 0;
+  static constexpr unsigned kMaxSharedFrames = 64;
+  Pfn shared_frames_[kMaxSharedFrames];
+  unsigned shared_frame_count_ = 0;
   DroppedBackings* dropped_;
 };
 

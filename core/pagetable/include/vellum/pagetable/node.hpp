@@ -48,7 +48,7 @@ class Run {
 };
 
 // Room for more runs than a node holds itself.
-struct RunBlock : EpochEntry {
+struct alignas(Run) RunBlock : EpochEntry {
   NodeStore* store = nullptr;
   std::uint32_t capacity = 0;
   std::uint32_t size_class = 0;

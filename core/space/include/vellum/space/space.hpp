@@ -201,6 +201,7 @@ class AddressSpace : public FamilyMember<F> {
   struct Walk;
   struct Attempt;
   [[nodiscard]] Walk descend(Vpn page) const;
+  [[nodiscard]] bool leads_to(Vpn page, const Node& node) const;
   [[nodiscard]] Step attempt(Attempt& attempt);
   [[nodiscard]] Step add_table(Attempt& attempt, Node& node, const Walk& walk, const Meaning& meaning)
       VELLUM_REQUIRES(node.lock);
