@@ -227,6 +227,46 @@ TYPED_TEST(Gather, FlushesBeforeItReleasesManyTables) {
   EXPECT_GE(store.node_count(), before);
 }
 
+// Told when a table that names its slot is torn down.
+template <class F>
+class SwapWitness final : public SwapStore {
+ public:
+  explicit SwapWitness(Gather<F>& test) : test_(test) {}
+  void retain(SwapSlot /*slot*/) override {}
+  void release(SwapSlot /*slot*/) override {
+    EXPECT_FALSE(test_.translates(5));
+    told = true;
+  }
+  Result<void> read(SwapSlot /*slot*/, std::span<std::byte> /*page*/) override { return Errno::io_error; }
+  bool told = false;
+
+ private:
+  Gather<F>& test_;
+};
+
+// Else another space could take a shared table for its own, and write what this one can still read.
+TYPED_TEST(Gather, LetsTablesGoOnlyAfterTheFlush) {
+  using F = TypeParam;
+  NodeStore& store = this->world_.store();
+  SwapWitness<F> witness(*this);
+  store.set_swap(witness);
+  Node& node = *store.create(1, entry_count<F>(1), Vpn(0), LockRank::node).value();
+  {
+    const LockGuard guard(node.lock);
+    this->world_.tables().set(node, 1, EntryCodec<F>::swapped(SwapSlot(3)));
+    ++node.live;
+  }
+  TreeOperation<F> operation(this->world_.tree());
+  TlbGather<F>& gather = operation.gather();
+  gather.release_frame(this->take_out(5));
+  gather.flush(page_range(5, 1));
+  gather.release_table(node);
+  EXPECT_FALSE(witness.told);
+  EXPECT_TRUE(this->translates(5));
+  gather.finish();
+  EXPECT_TRUE(witness.told);
+}
+
 using GatherDeathTest = Gather<Amd64>;
 
 TEST_F(GatherDeathTest, AnUnfinishedGatherPanics) {

@@ -148,6 +148,53 @@ TYPED_TEST(Faults, TheLastOwnerWritesThePageThatItHas) {
   child.destroy();
 }
 
+// Two processors run one space; one of them has seen the page of zeros, the file's page, the page shared with a child.
+TYPED_TEST(Faults, ACopyIsSeenByEveryProcessor) {
+  using F = TypeParam;
+  test::SpaceSystem<F> two({.cpus = 2});
+  test::MemoryPager pager(pages(2));
+  MemoryObject<F>& file = *two.vm().objects.create_file(pager, pages(2)).value();
+  AddressSpace<F>& space = two.create();
+  const VirtAddr at = space.map({.address = {}, .length = pages(3), .prot = kReadWrite}).value();
+  const VirtAddr own = space.map({.address = {}, .length = pages(2), .prot = kReadWrite, .object = &file}).value();
+  ASSERT_EQ(space.fault(at + pages(1), Access::write), FaultVerdict::resolved);
+  AddressSpace<F>* child = nullptr;
+  {
+    const hosted::CpuScope other(two.machine(), CpuIndex(1));
+    Program<F> reader(space);
+    const auto on_first = [&](auto body) {
+      const hosted::CpuScope first(two.machine(), CpuIndex(0));
+      body();
+    };
+    EXPECT_EQ(reader.at(at), 0U);
+    on_first([&] {
+      Program<F> writer(space);
+      EXPECT_EQ(writer.store(at, 1), Outcome::done);
+    });
+    EXPECT_EQ(reader.at(at), 1U);
+    EXPECT_EQ(reader.at(own), pager.first_word(PageIndex(0)));
+    on_first([&] {
+      Program<F> writer(space);
+      EXPECT_EQ(writer.store(own, 3), Outcome::done);
+    });
+    EXPECT_EQ(reader.at(own), 3U);
+    // After this store the table is the space's own again, but not yet the page before it.
+    on_first([&] {
+      child = space.fork().value();
+      EXPECT_EQ(space.fault(at + pages(2), Access::write), FaultVerdict::resolved);
+    });
+    EXPECT_EQ(reader.at(at + pages(1)), 0U);
+    on_first([&] {
+      Program<F> writer(space);
+      EXPECT_EQ(writer.store(at + pages(1), 2), Outcome::done);
+    });
+    EXPECT_EQ(reader.at(at + pages(1)), 2U);
+  }
+  child->destroy();
+  space.destroy();
+  file.release();
+}
+
 TYPED_TEST(Faults, ThePageIsFreeToItsOwnerWhenTheOtherHasGone) {
   using F = TypeParam;
   const VirtAddr at = this->map(pages(2), kReadWrite);
