@@ -29,12 +29,16 @@ RANDOM_SECONDS = 150
 RANDOM_TIMEOUT = RANDOM_SECONDS + 60
 
 
+def log_of(name):
+    return BUILD / "logs" / f"{name}.log"
+
+
 def run(name, command, timeout=None):
     """Runs a tool without input; true if it went well. Its output goes to a log, and is shown if it did not."""
     command = [str(word) for word in command]
     if LIVE:
         return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, timeout=timeout).returncode == 0
-    log = BUILD / "logs" / f"{name}.log"
+    log = log_of(name)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
         try:
@@ -97,8 +101,12 @@ def random_runs():
     programs = (BUILD / "release" / "fuzzers.txt").read_text().splitlines()
 
     def run_one(program):
+        name = Path(program).name
         command = [program, "--operations", RANDOM_OPERATIONS, "--seconds", RANDOM_SECONDS, "--seed", 2]
-        return single(f"release: {Path(program).name}", run(Path(program).name, command, RANDOM_TIMEOUT))
+        passed = run(name, command, RANDOM_TIMEOUT)
+        if passed and not LIVE:
+            print(f"    {name}: {log_of(name).read_text().strip()}", flush=True)
+        return single(f"release: {name}", passed)
 
     tally = Tally()
     with ThreadPoolExecutor(int(JOBS)) as pool:
