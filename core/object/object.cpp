@@ -217,7 +217,7 @@ Result<ByteCount> MemoryObject<F>::write(ByteCount offset, std::span<const std::
       return done > 0 ? Result<ByteCount>(ByteCount(done)) : Result<ByteCount>(populated.error());
     }
     const TreeSection section(tree_);
-    const std::optional<Pfn> frame = lookup(index, Access::write);
+    const std::optional<Pfn> frame = lookup(index, Access::read);
     if (!frame) {
       continue;
     }
@@ -226,11 +226,21 @@ Result<ByteCount> MemoryObject<F>::write(ByteCount offset, std::span<const std::
       racing_copy(window.data() + in_page, from.data() + done, static_cast<std::size_t>(length));
     }
     TlbGather<F> gather(tree_, section.cpu());
+    mark_dirty(index, gather);
     gather.release_frame(*frame);
     gather.finish();
     done += length;
   }
   return ByteCount(done);
+}
+
+// After its bytes were changed: marked before, the page could be written back, and be clean, with the old ones.
+template <PageTableFormat F>
+void MemoryObject<F>::mark_dirty(PageIndex index, TlbGather<F>& gather) {
+  const std::optional<Pfn> frame = lookup(index, Access::write);
+  if (frame) {
+    gather.release_frame(*frame);
+  }
 }
 
 template <PageTableFormat F>

@@ -114,7 +114,7 @@ void MemoryObject<F>::clear_tail(ByteCount size) {
     return;  // the page cannot be read: nobody can see its tail either
   }
   const TreeSection section(tree_);
-  const std::optional<Pfn> frame = lookup(index, Access::write);
+  const std::optional<Pfn> frame = lookup(index, Access::read);
   if (!frame) {
     return;
   }
@@ -123,6 +123,7 @@ void MemoryObject<F>::clear_tail(ByteCount size) {
     racing_clear(window.data() + used, static_cast<std::size_t>(kPageSize - used));
   }
   TlbGather<F> gather(tree_, section.cpu());
+  mark_dirty(index, gather);
   gather.release_frame(*frame);
   gather.finish();
 }

@@ -94,6 +94,7 @@ class MemoryObject {
   void drop_pages(PageCount keep, Pfn& dropped);
   void unmap_from(PageCount keep);
   void clear_tail(ByteCount size);
+  void mark_dirty(PageIndex index, TlbGather<F>& gather);
   [[nodiscard]] Result<void> write_back_page(PageIndex index);
   [[nodiscard]] bool clean(PageIndex index);
   template <class Visitor>
