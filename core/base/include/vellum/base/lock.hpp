@@ -2,7 +2,8 @@
 // ranks are checked at run time as well, because the analysis does not see the order of locks of one type.
 //
 // Lock order (a lock may be taken while locks of a smaller rank are held; of two of equal rank, only where the rank is
-// `node` or `object_node`, whose order is top-down and then by ascending address, or `space`: the parent before its child):
+// `node` or `object_node`, whose order is top-down and then by ascending address, or `space`, the parent before its
+// child):
 //
 //   space          a space's rarely changed parts: fork gate, program break
 //     object       a memory object's structure: size, mappings
