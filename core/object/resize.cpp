@@ -20,9 +20,10 @@ void MemoryObject<F>::for_each_mapping_of(IndexRange range, Visitor visit) {
   });
 }
 
+// Visits the pages of a range in ascending order until visit(node, slot, entry) returns false. Whether it never did.
 template <PageTableFormat F>
 template <class Visitor>
-void MemoryObject<F>::for_each_page(Node& node, IndexRange range, Visitor& visit) {
+bool MemoryObject<F>::for_each_page(Node& node, IndexRange range, Visitor& visit) {
   const LockGuard guard(node.lock);
   unsigned left = node.live;
   for (unsigned slot = 0; left > 0; ++slot) {
@@ -35,12 +36,13 @@ void MemoryObject<F>::for_each_page(Node& node, IndexRange range, Visitor& visit
     if (!covered.overlaps(range)) {
       continue;
     }
-    if (node.level > 1) {
-      for_each_page(tables_.child(entry, node), range, visit);
-    } else {
-      visit(node, slot, entry);
+    const bool go_on =
+        node.level > 1 ? for_each_page(tables_.child(entry, node), range, visit) : visit(node, slot, entry);
+    if (!go_on) {
+      return false;
     }
   }
+  return true;
 }
 
 template <PageTableFormat F>
@@ -57,49 +59,59 @@ void MemoryObject<F>::resize(ByteCount size) {
     return;
   }
   const PageCount keep = std::min(pages_for(size), kMaxPages);
-  Pfn dropped = Frame::kNoFrame;
-  {
-    const TreeSection section(tree_);
-    drop_pages(keep, dropped);
+  for (;;) {
+    Batch batch;
+    {
+      const TreeSection section(tree_);
+      take_pages(keep, batch);
+    }
+    if (batch.count == 0) {
+      break;
+    }
+    unmap(batch.range());
+    release(batch);
   }
-  unmap_from(keep);
-  while (dropped != Frame::kNoFrame) {
-    const Pfn frame = dropped;
-    dropped = tables_.memory().frame(frame).next();
-    tables_.memory().free(frame);
-  }
+  unmap(IndexRange::must(PageIndex(keep.value()), kMaxPages - keep));  // private copies, where the object has no page
   clear_tail(size);
 }
 
-// Takes the pages from `keep` on out of the object's own tables; those that no unlinked table names any more are
-// chained, to be freed when the TLBs have forgotten them.
+// Takes pages from `keep` on out of the object's own tables, as many as a batch holds, lowest first. Their references
+// stay until every TLB has forgotten them: linked tables led there without references of their own, and whoever looks
+// at a page for a moment (lookup) may be the last to hold it, and frees it.
 template <PageTableFormat F>
-void MemoryObject<F>::drop_pages(PageCount keep, Pfn& dropped) {
+void MemoryObject<F>::take_pages(PageCount keep, Batch& batch) {
   Node* const root = root_.load(std::memory_order_acquire);
   if (root == nullptr) {
     return;
   }
-  const IndexRange beyond = IndexRange::must(PageIndex(keep.value()), kMaxPages - keep);
-  auto drop = [&](Node& node, unsigned slot, Entry entry) {
+  auto take = [&](Node& node, unsigned slot, Entry entry) {
     node.lock.assert_held();
     tables_.set(node, slot, {});
     --node.live;
     --node.resident;
-    const Pfn frame = EntryCodec<F>::frame(entry, 1);
-    Frame& descriptor = tables_.memory().frame(frame);
-    if (descriptor.release()) {
-      descriptor.set_next(dropped);
-      dropped = frame;
-    }
+    const PageIndex index(tables_.page_of(node, slot).value());
+    batch.first = batch.count == 0 ? index : batch.first;
+    batch.last = index;
+    batch.frames[batch.count++] = EntryCodec<F>::frame(entry, 1);
+    return batch.count < Batch::kMost;
   };
-  for_each_page(*root, beyond, drop);
+  (void)for_each_page(*root, IndexRange::must(PageIndex(keep.value()), kMaxPages - keep), take);
 }
 
 template <PageTableFormat F>
-void MemoryObject<F>::unmap_from(PageCount keep) {
+void MemoryObject<F>::release(const Batch& batch) {
+  const TreeSection section(tree_);
+  TlbGather<F> gather(tree_, section.cpu());
+  for (unsigned i = 0; i < batch.count; ++i) {
+    gather.release_frame(batch.frames[i]);
+  }
+  gather.finish();
+}
+
+template <PageTableFormat F>
+void MemoryObject<F>::unmap(IndexRange pages) {
   const LockGuard guard(lock_);
-  for_each_mapping_of(IndexRange::must(PageIndex(keep.value()), kMaxPages - keep),
-                      [](Mapping<F>& mapping, VpnRange pages) { mapping.owner.unmap(mapping, pages); });
+  for_each_mapping_of(pages, [](Mapping<F>& mapping, VpnRange shown) { mapping.owner.unmap(mapping, shown); });
 }
 
 // What is beyond the end of the last page reads as zeros should the object grow again.
@@ -206,8 +218,11 @@ PageCount MemoryObject<F>::resident() {
   PageCount pages{0};
   Node* const root = root_.load(std::memory_order_acquire);
   if (root != nullptr) {
-    auto count = [&](Node&, unsigned, Entry) { pages += PageCount(1); };
-    for_each_page(*root, IndexRange::must(PageIndex(0), kMaxPages), count);
+    auto count = [&](Node&, unsigned, Entry) {
+      pages += PageCount(1);
+      return true;
+    };
+    (void)for_each_page(*root, IndexRange::must(PageIndex(0), kMaxPages), count);
   }
   return pages;
 }
@@ -222,8 +237,9 @@ PageCount MemoryObject<F>::dirty() {
       if (F::rights(entry, 1).write) {
         pages += PageCount(1);
       }
+      return true;
     };
-    for_each_page(*root, IndexRange::must(PageIndex(0), kMaxPages), count);
+    (void)for_each_page(*root, IndexRange::must(PageIndex(0), kMaxPages), count);
   }
   return pages;
 }

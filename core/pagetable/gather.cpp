@@ -36,12 +36,13 @@ void TlbGather<F>::release_frame(Pfn frame) {
   if (descriptor.kind() == FrameKind::zero_page) {
     return;
   }
-  if (descriptor.kind() != FrameKind::anonymous || descriptor.share() == 1) {
+  if (descriptor.share() == 1) {
     drop_frame(frame);
     return;
   }
-  // As with tables: whoever is left with the only reference writes the page, so this one is kept until the flush.
-  if (shared_frame_count_ == kMaxSharedFrames) {
+  // As with tables: whoever is left with the only reference writes the page, or frees it, so this one is kept until the
+  // flush.
+  if (is_full()) {
     send_flush();
     drop_shared_frames();
   }

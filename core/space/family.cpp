@@ -48,14 +48,24 @@ void Family<F>::change(Mapping<F>& mapping, VpnRange pages, Change change) {
   members_.for_each([&](FamilyMember<F>& member) {
     Node& root = *member.tree.root;
     const LockGuard root_guard(root.lock);
+    lock.assert_held();  // by this function: the analysis does not look into it from here
     change_in(root, pages, mapping, change, kept);
   });
-  members_.for_each([&](FamilyMember<F>& member) {
-    TlbGather<F> flush(member.tree, section.cpu());
-    flush.flush(pages);
-    flush.finish();
-  });
+  flush(pages, section.cpu());
   kept.finish();
+}
+
+template <PageTableFormat F>
+void Family<F>::flush(std::optional<VpnRange> pages, CpuIndex cpu) {
+  members_.for_each([&](FamilyMember<F>& member) {
+    TlbGather<F> gather(member.tree, cpu);
+    if (pages) {
+      gather.flush(*pages);
+    } else {
+      gather.flush_everything();
+    }
+    gather.finish();
+  });
 }
 
 template <PageTableFormat F>
@@ -74,6 +84,10 @@ void Family<F>::change_in(Node& node, VpnRange pages, const Mapping<F>& mapping,
       }
     }
     if (tables.state(entry, node) != EntryState::table) {
+      if (gather.is_full()) {
+        flush(std::nullopt, gather.cpu());
+        gather.drop_shared_frames();
+      }
       change_entry(node, slot, entry, change, gather);
       continue;
     }

@@ -91,8 +91,18 @@ class MemoryObject {
   [[nodiscard]] Result<Node*> make_table(PageIndex index, unsigned level);
   [[nodiscard]] Result<void> grow_to(unsigned level, PageIndex index);
   [[nodiscard]] Result<void> insert(PageIndex index, Pfn frame);
-  void drop_pages(PageCount keep, Pfn& dropped);
-  void unmap_from(PageCount keep);
+  // Pages on their way out.
+  struct Batch {
+    static constexpr unsigned kMost = 64;
+    Pfn frames[kMost];
+    unsigned count = 0;
+    PageIndex first;
+    PageIndex last;
+    [[nodiscard]] IndexRange range() const { return IndexRange::must(first, last - first + PageCount(1)); }
+  };
+  void take_pages(PageCount keep, Batch& batch);
+  void release(const Batch& batch);
+  void unmap(IndexRange pages);
   void clear_tail(ByteCount size);
   void mark_dirty(PageIndex index, TlbGather<F>& gather);
   [[nodiscard]] Result<void> write_back_page(PageIndex index);
@@ -100,7 +110,7 @@ class MemoryObject {
   template <class Visitor>
   void for_each_mapping_of(IndexRange range, Visitor visit) VELLUM_REQUIRES(lock_);
   template <class Visitor>
-  void for_each_page(Node& node, IndexRange range, Visitor& visit);
+  bool for_each_page(Node& node, IndexRange range, Visitor& visit);
 
   ObjectStore<F>& store_;
   Tree tree_;

@@ -59,9 +59,13 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
       flush_everything();
     }
   }
-  // An entry that named a frame is gone: one reference less (of anonymous memory that others name too: after the
-  // flush; where many are waiting they are flushed at once), and the frame is free when that was the last.
+  // An entry that named a frame is gone: one reference less, after the flush (where many are waiting they are flushed
+  // at once), and the frame is free when that was the last.
   void release_frame(Pfn frame);
+  // Whether the next release_frame() may flush at once; and, for who has flushed all that must forget them, letting the
+  // frames go that wait.
+  [[nodiscard]] bool is_full() const { return shared_frame_count_ == kMaxSharedFrames; }
+  void drop_shared_frames();
   // An entry that named a table is gone: one reference less, after the flush. The caller must not hold the lock of the
   // node or of one below it: when many tables are waiting, they are flushed and released at once.
   void release_table(Node& node);
@@ -88,7 +92,6 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
   void send_flush();
   void release_tables();
   void drop_frame(Pfn frame);
-  void drop_shared_frames();
 
   Tree& tree_;
   CpuIndex cpu_;

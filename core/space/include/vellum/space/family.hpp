@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 
 #include <vellum/base/intrusive_list.hpp>
 #include <vellum/base/lock.hpp>
@@ -41,7 +42,9 @@ class Family final : public MappingOwner<F> {
   void change(Mapping<F>& mapping, VpnRange pages, Change change);
   // Below a locked node, what `meaning` (of the node's whole range, where it is content only) gives to the mapping.
   void change_in(Node& node, VpnRange pages, const Mapping<F>& mapping, Change change, TlbGather<F>& gather)
-      VELLUM_REQUIRES(node.lock);
+      VELLUM_REQUIRES(lock, node.lock);
+  // Makes all members forget some pages or, without, everything.
+  void flush(std::optional<VpnRange> pages, CpuIndex cpu) VELLUM_REQUIRES(lock);
   void change_entry(Node& node, unsigned slot, Entry entry, Change change, TlbGather<F>& gather)
       VELLUM_REQUIRES(node.lock);
 
