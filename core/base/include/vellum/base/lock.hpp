@@ -13,7 +13,9 @@
 //             arena      an address-range arena
 //               cache    an object cache's depot and slabs
 //                 physical   the page allocator's shared lists
-//                   leaf     anything under which no other lock is taken
+//                   wait_queue  who waits for something (unix/sync)
+//                     scheduler   who may run (unix/process)
+//                       leaf     anything under which no other lock is taken
 #pragma once
 
 #include <atomic>
@@ -33,6 +35,8 @@ enum class LockRank : std::uint8_t {
   arena,
   cache,
   physical,
+  wait_queue,
+  scheduler,
   leaf,
 };
 
