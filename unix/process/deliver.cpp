@@ -18,9 +18,8 @@ void settle_restart(Thread& thread, UserRegisters& registers, Handled handled, c
   if (restart == Restart::none || !registers.in_system_call()) {
     return;
   }
-  const bool again = handled == Handled::no
-                         ? restart != Restart::never
-                         : restart == Restart::if_asked && action.has(SignalAction::kRestart);
+  const bool again = handled == Handled::no ? restart != Restart::never
+                                            : restart == Restart::if_asked && action.has(SignalAction::kRestart);
   if (again) {
     registers.rax = registers.error_code;  // the call's number
     registers.rip -= kSystemCallInstructionSize;

@@ -26,8 +26,7 @@ Prot prot_of(std::uint32_t flags) {
 Result<void> check_header(const Header& header) {
   constexpr std::uint8_t kMagic[] = {0x7f, 'E', 'L', 'F', kClass64, kLittleEndian, 1};
   const bool sound = std::equal(std::begin(kMagic), std::end(kMagic), header.identification) &&
-                     header.machine == kMachineX86 &&
-                     (header.type == kTypeExecutable || header.type == kTypeDynamic) &&
+                     header.machine == kMachineX86 && (header.type == kTypeExecutable || header.type == kTypeDynamic) &&
                      header.program_header_size == sizeof(ProgramHeader) && header.program_header_count != 0 &&
                      header.program_header_count <= kMostHeaders && header.program_headers <= kAddressLimit;
   return sound ? Result<void>() : Result<void>(Errno::not_executable);
@@ -48,8 +47,7 @@ Result<Segment> segment_of(const ProgramHeader& header) {
   Segment segment;
   segment.pages = VirtRange::must(start, bytes_of(pages_for(ByteCount(whole))));
   segment.file_offset = ByteCount(header.file_size == 0 ? 0 : header.offset - in_page);
-  segment.mapped =
-      header.file_size == 0 ? ByteCount(0) : bytes_of(pages_for(ByteCount(in_page + header.file_size)));
+  segment.mapped = header.file_size == 0 ? ByteCount(0) : bytes_of(pages_for(ByteCount(in_page + header.file_size)));
   segment.file_end = VirtAddr(header.address) + ByteCount(header.file_size);
   segment.memory_end = VirtAddr(header.address) + ByteCount(header.memory_size);
   segment.prot = prot_of(header.flags);

@@ -89,8 +89,7 @@ Result<void> choose(Process& process, const Resolution& from, std::string_view p
   for (unsigned scripts = 0;; ++scripts) {
     choice.file = VELLUM_TRY(open_file(process, from, name.view()));
     char head[kHeadSize];
-    const std::size_t size =
-        VELLUM_TRY(choice.file.read(ByteCount(0), std::as_writable_bytes(std::span(head))));
+    const std::size_t size = VELLUM_TRY(choice.file.read(ByteCount(0), std::as_writable_bytes(std::span(head))));
     if (!std::string_view(head, size).starts_with("#!")) {
       break;
     }
@@ -196,11 +195,10 @@ struct Start {
 };
 
 // Fills a new space; the calling thread runs it while its memory is written, and afterwards if that went well.
-Result<Start> build(Thread& thread, Program& program, Work& work, const Credentials& before,
-                    const Credentials& after) {
+Result<Start> build(Thread& thread, Program& program, Work& work, const Credentials& before, const Credentials& after) {
   ProgramLayout layout = layout_for(*thread.process);
   Space& space = program.space;
-  const bool has_interpreter = work.interpreter.file.object;
+  const bool has_interpreter = work.interpreter.file.object.get() != nullptr;
   VELLUM_TRY(map_stack(space, layout, work.arguments, work.program.layout.executable_stack));
   const Loaded loaded = VELLUM_TRY(load_image(space, work.program, {.address = layout.program_base}));
   const Loaded interpreter =
@@ -259,8 +257,7 @@ void reset_signals(Process& process) VELLUM_REQUIRES(process_lock) {
 }
 
 // Nothing fails from here on.
-void commit(Thread& thread, Program& program, const Work& work, const Credentials& credentials,
-            std::string_view path) {
+void commit(Thread& thread, Program& program, const Work& work, const Credentials& credentials, std::string_view path) {
   Process& process = *thread.process;
   Program* old = nullptr;
   {
@@ -301,6 +298,17 @@ void set_registers(Thread& thread, const Start& start) {
   load_vector_state(thread.context);
 }
 
+// The program with an empty space.
+Result<Program*> create_program(Process& process) {
+  Space* const space =
+      VELLUM_TRY(Space::create(process.system.memory, layout_for(process).space, process.system.kernel_root));
+  const Result<Program*> made = process.system.create_program(*space);
+  if (!made.ok()) {
+    space->destroy();
+  }
+  return made;
+}
+
 Result<void> replace(Thread& thread, Work& work, const ExecRequest& request) {
   Process& process = *thread.process;
   const Credentials before = credentials_now(process);
@@ -308,14 +316,7 @@ Result<void> replace(Thread& thread, Work& work, const ExecRequest& request) {
   if (!process.files.table->is_last_reference()) {
     process.files.table = VELLUM_TRY(process.files.table->clone());
   }
-  Space* const space = VELLUM_TRY(Space::create(process.system.memory, layout_for(process).space,
-                                                process.system.kernel_root));
-  const Result<Program*> made = process.system.create_program(*space);
-  if (!made.ok()) {
-    space->destroy();
-    return made.error();
-  }
-  Program& program = *made.value();
+  Program& program = *VELLUM_TRY(create_program(process));
   Result<Start> start = build(thread, program, work, before, after);
   if (start.ok()) {
     if (const Result<void> alone = become_only_thread(thread); !alone.ok()) {
@@ -339,7 +340,8 @@ Result<void> prepare(Process& process, Work& work, const ExecRequest& request) {
   VELLUM_TRY(work.program.read(work.choice.file));
   const std::string_view interpreter = VELLUM_TRY(work.program.interpreter(work.interpreter_path));
   if (!interpreter.empty()) {
-    VELLUM_TRY(work.interpreter.read(VELLUM_TRY(open_file(process, from, interpreter))));
+    ProgramFile file = VELLUM_TRY(open_file(process, from, interpreter));
+    VELLUM_TRY(work.interpreter.read(std::move(file)));
   }
   return gather(work.choice, request, work.arguments);
 }

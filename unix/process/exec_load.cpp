@@ -84,7 +84,8 @@ template <class Visitor>
 Result<void> for_each_segment(const Image& image, Visitor visit) {
   for (const elf::ProgramHeader& header : image.layout.headers) {
     if (header.type == elf::kLoad && header.memory_size != 0) {
-      VELLUM_TRY(visit(VELLUM_TRY(elf::segment_of(header))));
+      const elf::Segment segment = VELLUM_TRY(elf::segment_of(header));
+      VELLUM_TRY(visit(segment));
     }
   }
   return {};

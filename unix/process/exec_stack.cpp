@@ -74,9 +74,8 @@ Result<void> map_stack(Space& space, const ProgramLayout& layout, const Argument
   if (needed > space.layout().stack_limit) {
     return Errno::argument_list_too_long;
   }
-  const ByteCount mapped = std::min(size, space.layout().stack_limit.value() < size.value()
-                                              ? bytes_of(pages_for(needed))
-                                              : size);
+  const ByteCount mapped =
+      std::min(size, space.layout().stack_limit.value() < size.value() ? bytes_of(pages_for(needed)) : size);
   const Prot prot = Prot::read() | Prot::write();
   VELLUM_TRY(space.map({.address = layout.stack_top - mapped,
                         .length = mapped,

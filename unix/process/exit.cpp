@@ -28,8 +28,8 @@ void clear_tid(Thread& thread) {
   bool shared = false;
   {
     const LockGuard guard(process_lock);
-    shared = thread.process->program->references.load(std::memory_order_relaxed) > 1 ||
-             thread.process->thread_count > 1;
+    shared =
+        thread.process->program->references.load(std::memory_order_relaxed) > 1 || thread.process->thread_count > 1;
   }
   if (shared && write_user<std::int32_t>(thread.clear_child_tid, 0).ok()) {
     (void)wake_futex(*thread.process->program, thread.clear_child_tid, 1);
@@ -78,8 +78,8 @@ void release_orphans(ProcessSystem& system, ProcessId group, const Process& leav
 }
 
 SignalInfo end_info(Process& process, const Usage& usage) VELLUM_REQUIRES(process_lock) {
-  SignalInfo info = SignalInfo::make(process.exit_signal, process.status.is_exit() ? SignalCode::child_exited
-                                                                                   : SignalCode::child_killed);
+  SignalInfo info = SignalInfo::make(process.exit_signal,
+                                     process.status.is_exit() ? SignalCode::child_exited : SignalCode::child_killed);
   constexpr std::uint64_t kClockTick = 10'000'000;
   info.payload.child.process = process.id.value();
   info.payload.child.user = process.credentials.user.real.value();
@@ -199,9 +199,9 @@ void exit_thread(Thread& self, int code) {
   {
     const LockGuard guard(process_lock);
     self.pending.discard(SignalSet(~std::uint64_t{0}), spent);
-    process.ended_threads_ran.fetch_add(self.ran.load(std::memory_order_relaxed) +
-                                            (monotonic_now() - self.ran_since).value(),
-                                        std::memory_order_relaxed);
+    process.ended_threads_ran.fetch_add(
+        self.ran.load(std::memory_order_relaxed) + (monotonic_now() - self.ran_since).value(),
+        std::memory_order_relaxed);
     process.system.leave(self);
     process.thread_events.wake_all();
     if (last) {

@@ -1,5 +1,7 @@
 // fork, vfork, clone.
 
+#include <algorithm>
+
 #include <vellum/unix/lifecycle.hpp>
 #include <vellum/unix/signals.hpp>
 #include <vellum/unix/user_memory.hpp>
@@ -215,8 +217,8 @@ Result<ProcessId> clone_thread(const CloneRequest& request) {
   }
   Process* const child = VELLUM_TRY(system.create_process());
   const Result<Thread*> thread = system.create_thread(child);
-  Result<ProcessId> id = thread.ok() ? make_process(self, *thread.value(), *child, request)
-                                     : Result<ProcessId>(thread.error());
+  Result<ProcessId> id =
+      thread.ok() ? make_process(self, *thread.value(), *child, request) : Result<ProcessId>(thread.error());
   if (!id.ok()) {
     if (thread.ok()) {
       system.destroy_thread(*thread.value());

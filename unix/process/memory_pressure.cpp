@@ -1,5 +1,7 @@
 #include <vellum/unix/memory_pressure.hpp>
 
+#include <algorithm>
+
 #include <vellum/unix/lifecycle.hpp>
 #include <vellum/unix/signals.hpp>
 

@@ -10,10 +10,7 @@ namespace {
 
 FileCredentials credentials_for_files(const Process& process, UserId user, GroupId group)
     VELLUM_REQUIRES(process_lock) {
-  return {.user = user,
-          .group = group,
-          .groups = process.calling_groups(),
-          .superuser = user == UserId(0)};
+  return {.user = user, .group = group, .groups = process.calling_groups(), .superuser = user == UserId(0)};
 }
 
 SignalInfo kernel_info(Signal signal) { return SignalInfo::make(signal, SignalCode::from_kernel); }
@@ -50,8 +47,8 @@ ProcessId calling_thread() { return this_thread().id; }
 void raise_signal(Signal signal) {
   const LockGuard guard(process_lock);
   const Process& process = this_process();
-  send_thread_signal(this_thread(), SignalInfo::from(signal, SignalCode::from_user, process.id,
-                                                     process.credentials.user.real));
+  send_thread_signal(this_thread(),
+                     SignalInfo::from(signal, SignalCode::from_user, process.id, process.credentials.user.real));
 }
 
 ProcessId calling_group() {

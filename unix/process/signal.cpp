@@ -3,10 +3,9 @@
 namespace vellum::unix {
 
 DefaultAction default_action(Signal signal) {
-  constexpr SignalSet kIgnored =
-      SignalSet::of(signal::kChild, signal::kUrgent, signal::kWindowChange);
-  constexpr SignalSet kDumped = kSynchronous | SignalSet::of(signal::kQuit, signal::kAbort, signal::kCpuLimit,
-                                                             signal::kFileSizeLimit);
+  constexpr SignalSet kIgnored = SignalSet::of(signal::kChild, signal::kUrgent, signal::kWindowChange);
+  constexpr SignalSet kDumped =
+      kSynchronous | SignalSet::of(signal::kQuit, signal::kAbort, signal::kCpuLimit, signal::kFileSizeLimit);
   if (kStopSignals.has(signal)) {
     return DefaultAction::stop;
   }

@@ -53,8 +53,7 @@ bool is_canonical(std::uint64_t address) {
 std::uint64_t stack_for(const Thread& thread, const UserRegisters& registers, const SignalAction& action) {
   const AlternateStack& alternate = thread.alternate_stack;
   const bool usable = action.has(SignalAction::kOnStack) && (alternate.flags & AlternateStack::kDisabled) == 0;
-  const bool inside =
-      (alternate.flags & AlternateStack::kAutoDisarm) == 0 && alternate.contains(registers.rsp);
+  const bool inside = (alternate.flags & AlternateStack::kAutoDisarm) == 0 && alternate.contains(registers.rsp);
   return usable && !inside ? alternate.base + alternate.size : registers.rsp - kRedZone;
 }
 

@@ -81,8 +81,8 @@ class Process final {
   IntrusiveList<Thread, &Thread::process_link> threads VELLUM_GUARDED_BY(process_lock);
   unsigned thread_count VELLUM_GUARDED_BY(process_lock) = 0;
   unsigned live_threads VELLUM_GUARDED_BY(process_lock) = 0;  // that have not begun to end
-  ListLink all_link;  // p
-  ListLink id_link;   // p
+  ListLink all_link;                                          // p
+  ListLink id_link;                                           // p
 
   // What it runs. Null once it has ended. Changed under process_lock by the process itself.
   Program* program = nullptr;
@@ -91,7 +91,7 @@ class Process final {
   // Life.
   ProcessState state VELLUM_GUARDED_BY(process_lock) = ProcessState::alive;
   WaitStatus status VELLUM_GUARDED_BY(process_lock);
-  bool exiting VELLUM_GUARDED_BY(process_lock) = false;  // all its threads are to end
+  bool exiting VELLUM_GUARDED_BY(process_lock) = false;       // all its threads are to end
   Thread* execing VELLUM_GUARDED_BY(process_lock) = nullptr;  // the one that is to remain
   Signal exit_signal VELLUM_GUARDED_BY(process_lock) = signal::kChild;
   WaitQueue child_events;   // a child ended, stopped or went on

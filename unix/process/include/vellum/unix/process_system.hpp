@@ -1,8 +1,9 @@
 // All the processes of a system.
 //
-// Concepts. A thread is what is scheduled; a process is what has an id, files, signal handlers, a parent, and one or more
-// threads; a program is an address space with what exec put into it, which a process shares with its threads and, for
-// the time of a vfork, with its child. A process that has ended is a zombie until its parent has asked for its status.
+// Concepts. A thread is what is scheduled; a process is what has an id, files, signal handlers, a parent, and one or
+// more threads; a program is an address space with what exec put into it, which a process shares with its threads and,
+// for the time of a vfork, with its child. A process that has ended is a zombie until its parent has asked for its
+// status.
 //
 // Locks, outermost first:
 //   process_lock   relations, states, signals (thread.hpp)
@@ -37,7 +38,7 @@ struct SystemConfig {
   PageSource& source;
   Files& files;
   RunReporter& reporter;
-  Node* kernel_root;  // whose mappings all spaces have
+  vellum::Node* kernel_root;  // whose mappings all spaces have
   ProgramLayout layout;
 };
 
@@ -88,7 +89,7 @@ class ProcessSystem {
   PageSource& source;
   Files& files;
   RunReporter& reporter;
-  Node* const kernel_root;
+  vellum::Node* kernel_root;
   ProgramLayout layout;
   bool trace = false;  // --strace
 

@@ -1,8 +1,8 @@
 // Who runs.
 //
-// One queue of runnable threads, taken in turn; a thread that computes gives up its CPU after kSlice. A CPU without work
-// runs its idle thread, which is the code that called run(). A thread that was switched away from is on its CPU until
-// the next thread has taken over the stack: only then may another CPU run it, or its memory be given back.
+// One queue of runnable threads, taken in turn; a thread that computes gives up its CPU after kSlice. A CPU without
+// work runs its idle thread, which is the code that called run(). A thread that was switched away from is on its CPU
+// until the next thread has taken over the stack: only then may another CPU run it, or its memory be given back.
 //
 // Locks: lock_ (rank scheduler): the queue, the threads' states. Not held across a switch.
 #pragma once

@@ -57,9 +57,7 @@ class SignalSet {
   constexpr void add(Signal signal) { bits_ |= bit(signal); }
   constexpr void remove(Signal signal) { bits_ &= ~bit(signal); }
   // The lowest number; the set must not be empty.
-  [[nodiscard]] constexpr Signal first() const {
-    return Signal(static_cast<std::uint8_t>(__builtin_ctzll(bits_) + 1));
-  }
+  [[nodiscard]] constexpr Signal first() const { return Signal(static_cast<std::uint8_t>(__builtin_ctzll(bits_) + 1)); }
   [[nodiscard]] constexpr SignalSet without(SignalSet other) const { return SignalSet(bits_ & ~other.bits_); }
   constexpr SignalSet operator|(SignalSet other) const { return SignalSet(bits_ | other.bits_); }
   constexpr SignalSet operator&(SignalSet other) const { return SignalSet(bits_ & other.bits_); }

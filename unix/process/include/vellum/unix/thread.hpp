@@ -40,9 +40,9 @@ static_assert(sizeof(AlternateStack) == 24);
 
 // How an interrupted system call goes on.
 enum class Restart : std::uint8_t {
-  none,         // it was not interrupted
-  if_asked,     // again, unless a handler without SA_RESTART ran
-  unhandled,    // again where no handler ran
+  none,       // it was not interrupted
+  if_asked,   // again, unless a handler without SA_RESTART ran
+  unhandled,  // again where no handler ran
   never,
 };
 
