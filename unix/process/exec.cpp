@@ -97,8 +97,8 @@ Result<void> choose(Process& process, const Resolution& from, const ExecRequest&
   FileMemory& memory = process.system.files.memory();
   Text name = VELLUM_TRY(Text::create(memory, request.path));
   for (unsigned scripts = 0;; ++scripts) {
-    choice.file =
-        VELLUM_TRY(scripts == 0 && request.file ? as_program(request.file) : open_file(process, from, name.view()));
+    choice.file = VELLUM_TRY(scripts == 0 && request.file ? permitted_program(request.file, from.who)
+                                                          : open_file(process, from, name.view()));
     char head[kHeadSize];
     const std::size_t size = VELLUM_TRY(choice.file.read(ByteCount(0), std::as_writable_bytes(std::span(head))));
     if (!std::string_view(head, size).starts_with("#!")) {
