@@ -57,6 +57,7 @@
         .endm
 
         .text
+        .weak   vellum_on_system_call, vellum_on_attention
 
         .balign 16
         .globl  vellum_trap_stubs
