@@ -36,6 +36,7 @@ void run_space(AddressSpace<HardwareFormat>* space) {
     space->activate(index);
   }
   cpu.kernel->machine.set_root(space != nullptr ? space->root_address() : cpu.kernel->tables.root_address());
+  pc::this_cpu().kernel_root = pc::read_cr3();
   if (cpu.running_space != nullptr) {
     cpu.running_space->deactivate(index);
   }
@@ -207,7 +208,7 @@ void wait_for_interrupt() {
   asm volatile("sti; hlt; cli" : : : "memory");
 }
 
-void request_attention() { pc::this_cpu().attention = true; }
+void request_attention() { pc::this_cpu().user_return |= pc::PerCpu::kAttention; }
 
 Nanoseconds monotonic_now() { return Nanoseconds(pc::nanoseconds_since_boot()); }
 
@@ -239,6 +240,6 @@ extern "C" void vellum_on_system_call(vellum::pc::TrapFrame& frame) {
   vellum::unix::on_system_call(reinterpret_cast<vellum::unix::UserRegisters&>(frame));
 }
 extern "C" void vellum_on_attention(vellum::pc::TrapFrame& frame) {
-  vellum::pc::this_cpu().attention = false;
+  vellum::pc::this_cpu().user_return &= static_cast<std::uint8_t>(~vellum::pc::PerCpu::kAttention);
   vellum::unix::before_user_mode(reinterpret_cast<vellum::unix::UserRegisters&>(frame));
 }

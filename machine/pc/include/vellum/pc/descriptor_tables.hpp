@@ -26,6 +26,11 @@ struct DescriptorTables {
 // Makes the CPU use the same pages at other addresses, which may be read-only but for the task state; and a local
 // descriptor table (of zeros, or filled later) of a whole number of pages.
 void move_descriptor_tables(const DescriptorTables& to, VirtRange local);
+
+// The stacks of the traps that do not use the thread's.
+[[nodiscard]] VirtRange own_trap_stacks();
+// Lets traps in by the isolated entries (trap.S).
+void use_isolated_gates();
 #endif
 
 }  // namespace vellum::pc
