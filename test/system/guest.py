@@ -62,12 +62,12 @@ class Result:
 
 
 # On microvm Linux finds no clock to measure the time-stamp counter with, unless instructions are counted.
-def linux(command_line=LINUX_COMMAND_LINE):
-    return Kernel("Linux", linux_kernel(), command_line, linux_version())
+def linux(command_line=LINUX_COMMAND_LINE, name="Linux"):
+    return Kernel(name, linux_kernel(), command_line, linux_version())
 
 
 def vellum(image=None, command_line=VELLUM_COMMAND_LINE):
-    image = Path(image) if image else ROOT / "build/amd64/kernel/vellum-amd64.elf"
+    image = Path(image) if image else ROOT / "build/amd64-release/kernel/vellum-amd64.elf"
     return Kernel("Vellum", image, command_line, machine="microvm")
 
 
