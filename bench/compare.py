@@ -11,10 +11,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "test/system"))
 
+import boot  # noqa: E402
 import cpio  # noqa: E402
 import guest  # noqa: E402
 from linux_kernel import Unavailable  # noqa: E402
-from operations import OPERATIONS  # noqa: E402
+from operations import BOOT_OPERATIONS, OPERATIONS  # noqa: E402
 
 GUEST = Path(__file__).resolve().parent / "guest"
 MEMORY = "1G"
@@ -50,7 +51,16 @@ def parse(output):
     return results
 
 
+def measure_boot(kernel, timeout):
+    try:
+        costs = [boot.boot_cost(kernel, memory, timeout=timeout) for memory in ("256M", "1G", "2G")]
+    except boot.NoStart as error:
+        return {operation.name: {"failed": str(error)} for operation in BOOT_OPERATIONS}
+    return {"boot": {"median": costs[0]}, "boot_gigabyte": {"median": costs[2] - costs[1]}}
+
+
 def measure(kernel, names, timeout):
+    """The results of the metrics that the guest's program knows, all or those named."""
     result = guest.boot(kernel, guest_entries(names), memory=MEMORY, machine="pc", count_instructions=True, timeout=timeout)
     results = parse(result.output)
     if not re.search(r"^done$", result.output, re.MULTILINE):
@@ -105,6 +115,15 @@ def print_table(operations, by_kernel, markdown):
                         for column, (word, width) in enumerate(zip(row, widths))).rstrip())
 
 
+def measure_all(kernel, names, timeout):
+    boots = {operation.name for operation in BOOT_OPERATIONS}
+    in_guest = [name for name in names if name not in boots]
+    results = measure(kernel, in_guest, timeout) if in_guest or not names else {}
+    if not names or boots & set(names):
+        results |= measure_boot(kernel, timeout)
+    return results
+
+
 def main():
     parser = argparse.ArgumentParser(prog="vellum bench", description=__doc__)
     parser.add_argument("--kernel", choices=["linux", "linux-tuned", "vellum"], action="append",
@@ -116,19 +135,19 @@ def main():
     parser.add_argument("--list", action="store_true", help="list the metrics")
     parser.add_argument("--timeout", type=float, default=300, help="seconds for each kernel (%(default)s)")
     options = parser.parse_args()
-    known = {operation.name for operation in OPERATIONS}
+    operations = OPERATIONS + BOOT_OPERATIONS
     if options.list:
-        for operation in OPERATIONS:
+        for operation in operations:
             print(f"{operation.name:32}{operation.title}")
         return 0
-    if unknown := set(options.only or ()) - known:
+    if unknown := set(options.only or ()) - {operation.name for operation in operations}:
         parser.error(f"no such metric: {', '.join(sorted(unknown))}; --list shows them")
 
     makers = {"linux": guest.linux, "linux-tuned": lambda: guest.linux(guest.LINUX_TUNED, "Linux, tuned"),
               "vellum": lambda: guest.vellum(options.image)}
     kernels = [makers[name]() for name in options.kernel or ["linux", "vellum"]]
-    by_kernel = {kernel.name: measure(kernel, options.only, options.timeout) for kernel in kernels}
-    operations = [operation for operation in OPERATIONS if not options.only or operation.name in options.only]
+    by_kernel = {kernel.name: measure_all(kernel, options.only or [], options.timeout) for kernel in kernels}
+    operations = [operation for operation in operations if not options.only or operation.name in options.only]
     if options.json != "-":
         print_table(operations, by_kernel, options.markdown)
     if options.json:

@@ -51,3 +51,9 @@ OPERATIONS = [
     Operation("execute_glibc", "vfork, exec, exit, wait: a static glibc program", 60000),
     Operation("pipe_round_trip", "a byte through pipes to another process and back", 2500),
 ]
+
+# Counted by boots of their own (boot.py), not by the guest's program.
+BOOT_OPERATIONS = [
+    Operation("boot", "reset to the first program, 256 MiB", 2_000_000),
+    Operation("boot_gigabyte", "... for each GiB of memory more", 50_000),
+]

@@ -10,6 +10,7 @@ and a run repeats exactly. `boot` takes any archive; `run` adds an /init that ru
 
 import dataclasses
 import hashlib
+import os
 import re
 import select
 import subprocess
@@ -124,13 +125,16 @@ def boot(kernel, entries=None, *, timeout=60, until=None, **machine):
 
 
 def build(*sources, flags=()):
-    """Compiles sources to a static program, unless that was done; returns its path."""
+    """Compiles sources to a static program, unless that was done; returns its path. Headers stand beside sources."""
     command = [*COMPILER, *flags, *map(str, sources)]
-    key = hashlib.sha256("\0".join(command).encode() + b"".join(Path(source).read_bytes() for source in sources))
+    headers = sorted({header for source in sources for header in Path(source).parent.glob("*.hpp")})
+    key = hashlib.sha256("\0".join(command).encode())
+    for path in [*sources, *headers]:
+        key.update(Path(path).read_bytes())
     program = BUILD / f"{Path(sources[0]).stem}-{key.hexdigest()[:12]}"
     if not program.exists():
         BUILD.mkdir(parents=True, exist_ok=True)
-        unfinished = program.with_suffix(".new")
+        unfinished = program.with_suffix(f".{os.getpid()}")
         subprocess.run([*command, "-o", str(unfinished)], check=True)
         unfinished.rename(program)
     return program
