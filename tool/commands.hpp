@@ -5,7 +5,7 @@
 
 namespace vellum::tool {
 
-// What a command returns, besides what it prints (data on stdout, talk on stderr).
+// What a command returns, besides what it prints (data on stdout, talk on stderr). `run` returns its program's status.
 enum class ExitStatus : int {
   ok = 0,
   no_answer = 1,  // understood, but there is nothing to show: no such layout, no such address
@@ -15,5 +15,6 @@ enum class ExitStatus : int {
 // Each adds its subcommand; when the command line selects it, it runs and sets `status`.
 void add_layout_command(CLI::App& app, ExitStatus& status);
 void add_explain_command(CLI::App& app, ExitStatus& status);
+void add_run_command(CLI::App& app, ExitStatus& status);
 
 }  // namespace vellum::tool

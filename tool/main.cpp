@@ -36,16 +36,45 @@ void add_help_command(CLI::App& app, ExitStatus& status) {
   });
 }
 
+// Marks the first word of the program that `vellum run` is to run, before which its own options end: `--` goes before
+// it, if none stands there. Returns the command line as CLI11 wants it, from the last word to the first.
+std::vector<std::string> reversed_with_program_marked(const CLI::App& app, int count, char** words) {
+  std::vector<std::string> line(words + 1, words + count);
+  if (!line.empty() && line.front() == "run") {
+    const CLI::App* const command = app.get_subcommand("run");
+    for (std::size_t i = 1; i < line.size(); ++i) {
+      if (line[i] == "--") {
+        break;
+      }
+      if (!line[i].starts_with('-')) {
+        line.insert(line.begin() + static_cast<std::ptrdiff_t>(i), "--");
+        break;
+      }
+      const std::size_t equals = line[i].find('=');
+      const CLI::Option* const option = command->get_option_no_throw(line[i].substr(0, equals));
+      if (option == nullptr) {
+        break;  // an error that CLI11 will tell
+      }
+      i += equals == std::string::npos && option->get_type_size_max() != 0 ? 1 : 0;  // its value
+    }
+  }
+  std::ranges::reverse(line);
+  return line;
+}
+
 int run(int argument_count, char** arguments) {
-  CLI::App app("Look at Vellum's virtual memory: where everything lies in an address space, and why.", "vellum");
+  CLI::App app(
+      "Run programs on Vellum, and look at its virtual memory: where everything lies in an address space, and why.",
+      "vellum");
   app.set_version_flag("--version", "vellum " VELLUM_VERSION);
   app.require_subcommand(1);
   app.footer(
       "Examples:\n"
       "  vellum layout --memory 512G        the 64-bit kernel's map on a machine with 512 GiB\n"
       "  vellum explain 0x2a                what lies there, and what an access to it means\n"
+      "  vellum run busybox ls -l /         run a Linux program on the kernel\n"
       "\n"
-      "Exit status: 0 answered, 1 there is no such layout or address, 2 wrong usage.\n"
+      "Exit status: 0 answered, 1 there is no such layout or address, 2 wrong usage; of `run` that of its program.\n"
       "`vellum help COMMAND` shows the options and examples of a command.");
   app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
     const auto parsed = failed->get_subcommands();
@@ -55,6 +84,7 @@ int run(int argument_count, char** arguments) {
   ExitStatus status = ExitStatus::ok;
   add_layout_command(app, status);
   add_explain_command(app, status);
+  add_run_command(app, status);
   add_help_command(app, status);
 
   if (argument_count > 1 && arguments[1][0] != '-' && !has_command(app, arguments[1])) {
@@ -62,7 +92,7 @@ int run(int argument_count, char** arguments) {
     return static_cast<int>(ExitStatus::usage);
   }
   try {
-    app.parse(argument_count, arguments);
+    app.parse(reversed_with_program_marked(app, argument_count, arguments));
   } catch (const CLI::ParseError& error) {
     // --help and --version arrive here too, as errors of code 0.
     return static_cast<int>(app.exit(error) == 0 ? ExitStatus::ok : ExitStatus::usage);

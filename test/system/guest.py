@@ -68,7 +68,7 @@ def linux(command_line=LINUX_COMMAND_LINE, name="Linux"):
 
 
 def vellum(image=None, command_line=VELLUM_COMMAND_LINE):
-    image = Path(image) if image else ROOT / "build/amd64-release/kernel/vellum-amd64.elf"
+    image = Path(image) if image else ROOT / "build/kernel/kernel/vellum-amd64.elf"
     return Kernel("Vellum", image, command_line, machine="microvm")
 
 
