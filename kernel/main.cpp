@@ -8,6 +8,7 @@
 
 #include "boot_memory.hpp"
 #include "kernel.hpp"
+#include "run_mode.hpp"
 #include "selftest.hpp"
 
 namespace vellum::kernel {
@@ -62,6 +63,10 @@ Kernel& boot(PhysAddr start_info_address) {
   return kernel;
 }
 
+const char* command_line(PhysAddr start_info_address) {
+  return must(pc::StartInfo::read(start_info_address), "the loader's start information changed").command_line();
+}
+
 }  // namespace
 
 }  // namespace vellum::kernel
@@ -70,6 +75,10 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t start_info);
 extern "C" void kernel_main(std::uint32_t start_info) {
   using namespace vellum;
   kernel::Kernel& kernel = kernel::boot(PhysAddr(start_info));
+  const char* const command_line = kernel::command_line(PhysAddr(start_info));
+  if (kernel::has_word(command_line, "run")) {
+    kernel::run_for_host(kernel, command_line);
+  }
   kernel::run_selftest(kernel);
   pc::print_line("time: ", pc::read_time_stamp(), " ticks since reset");
   pc::print_line("selftest: passed");
