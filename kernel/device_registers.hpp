@@ -1,15 +1,14 @@
-// Where the kernel reaches the registers of devices.
+// Registers of devices, mapped among the device mappings.
 #pragma once
 
 #include <cstddef>
-#include <span>
 
-#include "kernel.hpp"
+#include <vellum/base/result.hpp>
+#include <vellum/base/types.hpp>
 
 namespace vellum::kernel {
 
-// Maps the pages in which registers lie, uncached, for good; pages that are mapped already serve again. Error:
-// no_memory.
-[[nodiscard]] Result<std::span<volatile std::byte>> map_device_registers(Kernel& kernel, PhysRange registers);
+// Uncached, for good. Error: no_memory.
+[[nodiscard]] Result<std::byte*> map_device_registers(PhysAddr address, ByteCount size);
 
 }  // namespace vellum::kernel

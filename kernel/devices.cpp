@@ -3,6 +3,8 @@
 #include <vellum/pc/console.hpp>
 #include <vellum/pc/machine.hpp>
 
+#include "device_registers.hpp"
+
 namespace vellum::kernel {
 
 namespace {
@@ -13,13 +15,15 @@ constexpr unsigned kMostDevices = 24;
 constinit FoundDevice devices[kMostDevices];
 constinit unsigned device_count = 0;
 
-Result<void> add_device(Kernel& kernel, const virtio::DevicePlace& place) {
+Result<void> add_device(const virtio::DevicePlace& place) {
   if (device_count == kMostDevices) {
     pc::print_line("virtio: too many devices; the one at ", place.registers.start(), " is left out");
     return {};
   }
   FoundDevice& found = devices[device_count];
-  found.registers = virtio::MappedRegisters(VELLUM_TRY(map_device_registers(kernel, place.registers)));
+  const ByteCount size = place.registers.size();
+  std::byte* const registers = VELLUM_TRY(map_device_registers(place.registers.start(), size));
+  found.registers = virtio::MappedRegisters({registers, static_cast<std::size_t>(size.value())});
   found.place = place;
   const Result<void> opened = found.device.open(found.registers);
   if (opened.ok()) {
@@ -33,10 +37,10 @@ Result<void> add_device(Kernel& kernel, const virtio::DevicePlace& place) {
 
 }  // namespace
 
-Result<void> find_devices(Kernel& kernel, const char* command_line) {
+Result<void> find_devices(const char* command_line) {
   virtio::DevicePlace place;
   while (virtio::next_device(command_line, place)) {
-    VELLUM_TRY(add_device(kernel, place));
+    VELLUM_TRY(add_device(place));
   }
   return {};
 }

@@ -4,7 +4,6 @@
 #include <vellum/virtio/console.hpp>
 #include <vellum/virtio/device.hpp>
 
-#include "device_registers.hpp"
 #include "kernel.hpp"
 
 namespace vellum::kernel {
@@ -17,7 +16,7 @@ struct FoundDevice {
 };
 
 // Finds the devices; once, at boot. Says on the console which it cannot use. Errors: no_memory.
-[[nodiscard]] Result<void> find_devices(Kernel& kernel, const char* command_line);
+[[nodiscard]] Result<void> find_devices(const char* command_line);
 
 // The devices of a kind, in the order of the command line: the one with the number `index`, or null.
 [[nodiscard]] FoundDevice* find_device(virtio::DeviceKind kind, unsigned index);

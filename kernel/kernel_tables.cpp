@@ -65,19 +65,6 @@ Result<void> KernelTables::map_ram(PhysRange range) {
   return {};
 }
 
-Result<void> KernelTables::map_registers(PhysRange registers) {
-  WiredAttributes attributes = attributes_;
-  attributes.rights = {.write = true, .execute = false, .user = false};
-  attributes.caching = Caching::uncached;
-  for (PhysAddr page = registers.start().page(); page <= registers.last(); page += ByteCount(kPageSize)) {
-    const VirtAddr at = pc::kDirectMap + ByteCount(page.value());
-    if (!find_wired(tables_, *root_, at)) {
-      VELLUM_TRY(map_wired(tables_, *root_, VirtRange::must(at, ByteCount(kPageSize)), page, attributes));
-    }
-  }
-  return {};
-}
-
 Result<void> KernelTables::map(VirtRange range, PhysAddr first, Prot prot) {
   WiredAttributes attributes = attributes_;
   attributes.rights = {.write = prot.can_write(), .execute = prot.can_execute(), .user = false};

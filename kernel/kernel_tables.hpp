@@ -27,9 +27,6 @@ class KernelTables {
   // Builds all of it, once; `ram` is what the direct map shows. Errors: no_memory.
   [[nodiscard]] Result<void> build(const MemoryMap& ram, const pc::CpuFeatures& features);
 
-  // Shows the pages of device registers where the direct map has room for their physical address. Error: no_memory.
-  [[nodiscard]] Result<void> map_registers(PhysRange registers);
-
   [[nodiscard]] Node& root() { return *root_; }
   [[nodiscard]] PhysAddr root_address() const { return address_of(root_->table); }
 

@@ -63,9 +63,11 @@ Kernel& boot(PhysAddr start_info_address) {
   return kernel;
 }
 
+#if defined(VELLUM_RUNS_PROGRAMS)
 const char* command_line(PhysAddr start_info_address) {
   return must(pc::StartInfo::read(start_info_address), "the loader's start information changed").command_line();
 }
+#endif
 
 }  // namespace
 
@@ -75,10 +77,12 @@ extern "C" [[noreturn]] void kernel_main(std::uint32_t start_info);
 extern "C" void kernel_main(std::uint32_t start_info) {
   using namespace vellum;
   kernel::Kernel& kernel = kernel::boot(PhysAddr(start_info));
+#if defined(VELLUM_RUNS_PROGRAMS)
   const char* const command_line = kernel::command_line(PhysAddr(start_info));
   if (kernel::has_word(command_line, "run")) {
     kernel::run_for_host(kernel, command_line);
   }
+#endif
   kernel::run_selftest(kernel);
   pc::print_line("time: ", pc::read_time_stamp(), " ticks since reset");
   pc::print_line("selftest: passed");

@@ -56,7 +56,7 @@ bool has_word(const char* command_line, const char* word) {
 }
 
 void run_for_host(Kernel& kernel, const char* command_line) {
-  if (!find_devices(kernel, command_line).ok()) {
+  if (!find_devices(command_line).ok()) {
     panic("not enough memory for the devices");
   }
   const Result<virtio::SharedMemory> room = allocate_shared_memory(kernel, kStartRoom);

@@ -65,6 +65,13 @@ boot_high:
         movl    %eax, %ss
         movl    %eax, %fs
         movl    %eax, %gs
+        movl    %edi, %ebx
+        movl    $0xC0000101, %ecx       // IA32_GS_BASE: this CPU's block, for this_cpu()
+        movq    $_ZN6vellum2pc8boot_cpuE, %rax
+        movq    %rax, %rdx
+        shrq    $32, %rdx
+        wrmsr
+        movl    %ebx, %edi
         movq    $boot_stack_top, %rsp
         xorl    %ebp, %ebp              // a backtrace ends here
         movl    %edi, %edi

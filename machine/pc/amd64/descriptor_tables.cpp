@@ -39,13 +39,37 @@ struct [[gnu::packed]] TableRegister {
 };
 
 constexpr std::uint16_t kTaskSelector = 0x30;
+constexpr std::uint16_t kLocalTableSelector = 0x40;
+constexpr std::uint8_t kAvailableTask = 0x89;
+constexpr std::uint8_t kLocalTable = 0x82;
+
+// Traps that may come where the stack or GS are not the kernel's: each has a stack of its own (trap.S, careful_trap).
+constexpr unsigned kOwnStacks = 4;
+constexpr unsigned kDebug = 1;
+constexpr unsigned kNonMaskable = 2;
+constexpr unsigned kBreakpoint = 3;
+constexpr unsigned kOverflow = 4;
 constexpr unsigned kDoubleFault = 8;
-constexpr std::uint8_t kDoubleFaultStack = 1;
+constexpr unsigned kMachineCheck = 18;
+constexpr std::uint8_t own_stack_of(unsigned vector) {  // 0: none
+  return vector == kDoubleFault    ? 1
+         : vector == kNonMaskable  ? 2
+         : vector == kDebug        ? 3
+         : vector == kMachineCheck ? 4
+                                   : 0;
+}
+// Those that instructions raise which a program may use.
+constexpr bool program_may_raise(unsigned vector) {
+  return vector == kBreakpoint || vector == kOverflow || vector == kUserCallVector;
+}
 constexpr std::uint8_t kInterruptGate = 0x8E;
 constexpr std::uint8_t kUserLevel = 3 << 5;
 
 // Present, accessed, of the level and kind named.
-constinit std::uint64_t global_table[] = {
+// This table, the gates and the task state each have pages of their own, which the kernel shows at the layout's
+// addresses too.
+constexpr unsigned kGlobalEntries = 10;
+alignas(kPageSize) constinit std::uint64_t global_table[kPageSize / sizeof(std::uint64_t)] = {
     0,
     0x00209B0000000000,  // kernel code, 64-bit
     0x0000930000000000,  // kernel data
@@ -54,30 +78,44 @@ constinit std::uint64_t global_table[] = {
     0x0020FB0000000000,  // user code, 64-bit
     0,                   // task state, low half
     0,                   // task state, high half
+    0,                   // local table, low half
+    0,                   // local table, high half
 };
-constinit Gate gates[256] = {};
-alignas(16) constinit std::byte double_fault_stack[8192] = {};
+alignas(kPageSize) constinit Gate gates[256] = {};
+static_assert(sizeof(gates) == kPageSize);
+alignas(16) constinit std::byte own_stacks[kOwnStacks][8192] = {};
 
 }  // namespace
 
 // Named by user_mode.S too.
 extern "C" {
-constinit TaskState vellum_task_state{};
+struct alignas(kPageSize) TaskPage {
+  TaskState state;
+};
+constinit TaskPage vellum_task_state{};
 extern const char vellum_trap_stubs[];
 }
 
 namespace {
 
 constexpr unsigned kTrapStubSize = 16;
+constexpr std::uint16_t kGlobalTableLimit = kGlobalEntries * sizeof(std::uint64_t) - 1;
+
+// A system descriptor of two entries.
+void describe(std::uint16_t selector, std::uint8_t type, std::uint64_t base, std::uint64_t size) {
+  const std::uint64_t limit = size - 1;
+  global_table[selector / 8] = (limit & 0xFFFF) | (base & 0xFFFFFF) << 16 | std::uint64_t{type} << 40 |
+                               (limit >> 16 & 0xF) << 48 | (base >> 24 & 0xFF) << 56;
+  global_table[selector / 8 + 1] = base >> 32;
+}
 
 void fill_task_state() {
-  vellum_task_state.interrupt_stacks[kDoubleFaultStack - 1] =
-      reinterpret_cast<std::uint64_t>(double_fault_stack + sizeof(double_fault_stack));
-  vellum_task_state.io_map_offset = sizeof(TaskState);
-  const auto base = reinterpret_cast<std::uint64_t>(&vellum_task_state);
-  global_table[kTaskSelector / 8] =
-      (sizeof(TaskState) - 1) | (base & 0xFFFFFF) << 16 | std::uint64_t{0x89} << 40 | (base >> 24 & 0xFF) << 56;
-  global_table[kTaskSelector / 8 + 1] = base >> 32;
+  TaskState& state = vellum_task_state.state;
+  for (unsigned i = 0; i < kOwnStacks; ++i) {
+    state.interrupt_stacks[i] = reinterpret_cast<std::uint64_t>(own_stacks[i] + sizeof(own_stacks[i]));
+  }
+  state.io_map_offset = sizeof(TaskState);
+  describe(kTaskSelector, kAvailableTask, reinterpret_cast<std::uint64_t>(&vellum_task_state), sizeof(TaskState));
 }
 
 void fill_gates() {
@@ -86,8 +124,8 @@ void fill_gates() {
     gates[vector] = {
         .offset_low = static_cast<std::uint16_t>(stub),
         .selector = kKernelCode,
-        .interrupt_stack = vector == kDoubleFault ? kDoubleFaultStack : std::uint8_t{0},
-        .type = static_cast<std::uint8_t>(kInterruptGate | (vector == kUserCallVector ? kUserLevel : 0)),
+        .interrupt_stack = own_stack_of(vector),
+        .type = static_cast<std::uint8_t>(kInterruptGate | (program_may_raise(vector) ? kUserLevel : 0)),
         .offset_middle = static_cast<std::uint16_t>(stub >> 16),
         .offset_high = static_cast<std::uint32_t>(stub >> 32),
         .reserved = 0,
@@ -100,7 +138,7 @@ void fill_gates() {
 void load_descriptor_tables() {
   fill_task_state();
   fill_gates();
-  const TableRegister global{sizeof(global_table) - 1, reinterpret_cast<std::uint64_t>(global_table)};
+  const TableRegister global{kGlobalTableLimit, reinterpret_cast<std::uint64_t>(global_table)};
   const TableRegister interrupts{sizeof(gates) - 1, reinterpret_cast<std::uint64_t>(gates)};
   asm volatile(
       "lgdt %0\n\t"
@@ -115,12 +153,26 @@ void load_descriptor_tables() {
       "movl %%eax, %%ss\n\t"
       "xorl %%eax, %%eax\n\t"
       "movl %%eax, %%fs\n\t"
-      "movl %%eax, %%gs\n\t"
       "ltr %4\n\t"
       "lidt %1"
       :
       : "m"(global), "m"(interrupts), "i"(kKernelCode), "i"(kKernelData), "r"(kTaskSelector)
       : "rax", "memory");
+}
+
+DescriptorTables descriptor_tables() {
+  const auto address = [](const void* table) { return VirtAddr(reinterpret_cast<std::uint64_t>(table)); };
+  return {.global = address(global_table), .interrupts = address(gates), .task_state = address(&vellum_task_state)};
+}
+
+void move_descriptor_tables(const DescriptorTables& to, VirtRange local) {
+  // The processor writes into the descriptor of the task that it loads, so that is done while the table can be written.
+  describe(kTaskSelector, kAvailableTask, to.task_state.value(), sizeof(TaskState));
+  describe(kLocalTableSelector, kLocalTable, local.start().value(), local.size().value());
+  asm volatile("ltr %0" : : "r"(kTaskSelector) : "memory");
+  const TableRegister global{kGlobalTableLimit, to.global.value()};
+  const TableRegister interrupts{sizeof(gates) - 1, to.interrupts.value()};
+  asm volatile("lgdt %0; lidt %1; lldt %2" : : "m"(global), "m"(interrupts), "r"(kLocalTableSelector) : "memory");
 }
 
 }  // namespace vellum::pc
