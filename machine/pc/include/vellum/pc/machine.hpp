@@ -63,6 +63,8 @@ class Machine {
     }
   }
 
+  void flush_everywhere(const TlbFlush& flush) { flush_local(flush); }
+
   [[nodiscard]] bool allocation_permitted() { return true; }
   [[nodiscard]] bool memory_starts_zeroed() const { return false; }
 
