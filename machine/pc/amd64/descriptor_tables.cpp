@@ -39,13 +39,17 @@ struct [[gnu::packed]] TableRegister {
 };
 
 constexpr std::uint16_t kTaskSelector = 0x30;
+constexpr std::uint16_t kLocalTableSelector = 0x40;
 constexpr unsigned kDoubleFault = 8;
 constexpr std::uint8_t kDoubleFaultStack = 1;
 constexpr std::uint8_t kInterruptGate = 0x8E;
 constexpr std::uint8_t kUserLevel = 3 << 5;
+constexpr std::uint8_t kAvailableTask = 0x89;
+constexpr std::uint8_t kLocalTable = 0x82;
 
-// Present, accessed, of the level and kind named.
-constinit std::uint64_t global_table[] = {
+// Present, accessed, of the level and kind named. In the image, this and the gates lie among the constants: they are
+// filled while the boot stub's tables, which deny nothing, are on.
+[[gnu::section(".tables")]] alignas(kPageSize) constinit std::uint64_t global_table[kPageSize / 8] = {
     0,
     0x00209B0000000000,  // kernel code, 64-bit
     0x0000930000000000,  // kernel data
@@ -54,15 +58,19 @@ constinit std::uint64_t global_table[] = {
     0x0020FB0000000000,  // user code, 64-bit
     0,                   // task state, low half
     0,                   // task state, high half
+    0,                   // local table, low half
+    0,                   // local table, high half
 };
-constinit Gate gates[256] = {};
+constexpr std::uint16_t kGlobalTableSize = 10 * 8;
+[[gnu::section(".tables")]] alignas(kPageSize) constinit Gate gates[256] = {};
+static_assert(sizeof(gates) == kPageSize);
 alignas(16) constinit std::byte double_fault_stack[8192] = {};
 
 }  // namespace
 
 // Named by user_mode.S too.
 extern "C" {
-constinit TaskState vellum_task_state{};
+alignas(kPageSize) constinit TaskState vellum_task_state{};
 extern const char vellum_trap_stubs[];
 }
 
@@ -70,14 +78,17 @@ namespace {
 
 constexpr unsigned kTrapStubSize = 16;
 
+// A system segment's descriptor takes two entries [intel/vol3 7.2.3].
+void describe(std::uint16_t selector, std::uint8_t type, std::uint64_t base, std::uint32_t limit) {
+  global_table[selector / 8] = limit | (base & 0xFFFFFF) << 16 | std::uint64_t{type} << 40 | (base >> 24 & 0xFF) << 56;
+  global_table[selector / 8 + 1] = base >> 32;
+}
+
 void fill_task_state() {
   vellum_task_state.interrupt_stacks[kDoubleFaultStack - 1] =
       reinterpret_cast<std::uint64_t>(double_fault_stack + sizeof(double_fault_stack));
   vellum_task_state.io_map_offset = sizeof(TaskState);
-  const auto base = reinterpret_cast<std::uint64_t>(&vellum_task_state);
-  global_table[kTaskSelector / 8] =
-      (sizeof(TaskState) - 1) | (base & 0xFFFFFF) << 16 | std::uint64_t{0x89} << 40 | (base >> 24 & 0xFF) << 56;
-  global_table[kTaskSelector / 8 + 1] = base >> 32;
+  describe(kTaskSelector, kAvailableTask, reinterpret_cast<std::uint64_t>(&vellum_task_state), sizeof(TaskState) - 1);
 }
 
 void fill_gates() {
@@ -100,7 +111,7 @@ void fill_gates() {
 void load_descriptor_tables() {
   fill_task_state();
   fill_gates();
-  const TableRegister global{sizeof(global_table) - 1, reinterpret_cast<std::uint64_t>(global_table)};
+  const TableRegister global{kGlobalTableSize - 1, reinterpret_cast<std::uint64_t>(global_table)};
   const TableRegister interrupts{sizeof(gates) - 1, reinterpret_cast<std::uint64_t>(gates)};
   asm volatile(
       "lgdt %0\n\t"
@@ -121,6 +132,33 @@ void load_descriptor_tables() {
       :
       : "m"(global), "m"(interrupts), "i"(kKernelCode), "i"(kKernelData), "r"(kTaskSelector)
       : "rax", "memory");
+}
+
+DescriptorPages descriptor_pages() {
+  return {.global_table = VirtAddr(reinterpret_cast<std::uint64_t>(global_table)),
+          .gates = VirtAddr(reinterpret_cast<std::uint64_t>(gates)),
+          .task_state = VirtAddr(reinterpret_cast<std::uint64_t>(&vellum_task_state))};
+}
+
+void prepare_descriptor_tables_at(const DescriptorAddresses& addresses) {
+  vellum_task_state.interrupt_stacks[kDoubleFaultStack - 1] = addresses.double_fault_stack_top.value();
+  describe(kTaskSelector, kAvailableTask, addresses.task_state.value(), sizeof(TaskState) - 1);
+  describe(kLocalTableSelector, kLocalTable, addresses.local_table.start().value(),
+           static_cast<std::uint32_t>(addresses.local_table.size().value() - 1));
+  // Marks the descriptor busy, for which the table must be writable; what it describes is not touched before a trap.
+  asm volatile("ltr %0" : : "r"(kTaskSelector) : "memory");
+}
+
+void use_descriptor_tables_at(const DescriptorAddresses& addresses) {
+  const TableRegister global{kGlobalTableSize - 1, addresses.global_table.value()};
+  const TableRegister interrupts{sizeof(gates) - 1, addresses.gates.value()};
+  asm volatile(
+      "lgdt %0\n\t"
+      "lidt %1\n\t"
+      "lldt %2"
+      :
+      : "m"(global), "m"(interrupts), "r"(kLocalTableSelector)
+      : "memory");
 }
 
 }  // namespace vellum::pc
