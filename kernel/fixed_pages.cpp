@@ -22,13 +22,10 @@ alignas(kPageSize) constinit std::byte double_fault_stack[kPageSize] = {};
 
 VirtAddr address_of_object(const void* object) { return VirtAddr(reinterpret_cast<std::uintptr_t>(object)); }
 
-pc::DescriptorAddresses descriptor_addresses() {
-  return {.global_table = region(RegionId::gdt).start(),
-          .gates = region(RegionId::idt).start(),
-          .task_state = region(RegionId::tss).start(),
-          // What is in use of the row: programs define no segments yet.
-          .local_table = VirtRange::must(region(RegionId::ldt).start(), kPage),
-          .double_fault_stack_top = region(RegionId::double_fault_tss).end()};
+pc::DescriptorTables layout_tables() {
+  return {.global = region(RegionId::gdt).start(),
+          .interrupts = region(RegionId::idt).start(),
+          .task_state = region(RegionId::tss).start()};
 }
 
 void fill_debug_info(PhysAddr root_table) {
@@ -56,18 +53,20 @@ void fill_debug_info(PhysAddr root_table) {
 
 void prepare_fixed_pages(const Kernel& kernel) {
   fill_debug_info(kernel.tables.root_address());
-  pc::prepare_descriptor_tables_at(descriptor_addresses());
+  // Of the local table's row one page is in use: programs define no segments yet.
+  pc::prepare_descriptor_tables(layout_tables(), VirtRange::must(region(RegionId::ldt).start(), kPage),
+                                region(RegionId::double_fault_tss).end());
 }
 
 Result<void> map_fixed_pages(Kernel& kernel) {
-  const pc::DescriptorPages pages = pc::descriptor_pages();
+  const pc::DescriptorTables pages = pc::descriptor_tables();
   const struct {
     RegionId row;
     VirtAddr in_image;
   } places[] = {
       {RegionId::debug_info, address_of_object(&debug_info)},
-      {RegionId::gdt, pages.global_table},
-      {RegionId::idt, pages.gates},
+      {RegionId::gdt, pages.global},
+      {RegionId::idt, pages.interrupts},
       {RegionId::ldt, address_of_object(local_table)},
       {RegionId::tss, pages.task_state},
       {RegionId::double_fault_tss, address_of_object(double_fault_stack)},
@@ -80,6 +79,6 @@ Result<void> map_fixed_pages(Kernel& kernel) {
   return {};
 }
 
-void use_fixed_pages() { pc::use_descriptor_tables_at(descriptor_addresses()); }
+void use_fixed_pages() { pc::use_descriptor_tables(layout_tables()); }
 
 }  // namespace vellum::kernel

@@ -24,15 +24,15 @@ void print_features(const pc::CpuFeatures& features) {
                  features.smap ? " SMAP" : "", features.umip ? " UMIP" : "");
 }
 
-Kernel& boot(PhysAddr start_info_address) {
+Kernel& boot(PhysAddr start_info_address, pc::BootProtocol protocol) {
   pc::console().initialise();
   pc::load_descriptor_tables();
   const pc::CpuFeatures features = pc::enable_protections();
   if (!features.no_execute) {
     panic("the processor cannot deny execution (NX)");
   }
-  const pc::StartInfo start_info =
-      must(pc::StartInfo::read(start_info_address), "the loader's start information is not PVH's, version 1");
+  const pc::StartInfo start_info = must(pc::StartInfo::read(start_info_address, protocol),
+                                        "the loader's start information is neither PVH's, version 1, nor Multiboot2's");
   BootMemory found = must(find_memory(start_info), "the firmware's memory map has too many rows");
   pc::print_line("boot: ", pc::kArchName, ", ", found.usable.total().value() >> 8, " MB of memory");
   print_features(features);
@@ -50,10 +50,10 @@ Kernel& boot(PhysAddr start_info_address) {
 
 }  // namespace vellum::kernel
 
-extern "C" [[noreturn]] void kernel_main(std::uint32_t start_info);
-extern "C" void kernel_main(std::uint32_t start_info) {
+extern "C" [[noreturn]] void kernel_main(std::uint32_t start_info, std::uint32_t protocol);
+extern "C" void kernel_main(std::uint32_t start_info, std::uint32_t protocol) {
   using namespace vellum;
-  kernel::Kernel& kernel = kernel::boot(PhysAddr(start_info));
+  kernel::Kernel& kernel = kernel::boot(PhysAddr(start_info), pc::BootProtocol{protocol});
   kernel::run_selftest(kernel);
   pc::print_line("time: ", pc::read_time_stamp(), " ticks since reset");
   pc::print_line("selftest: passed");

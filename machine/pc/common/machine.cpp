@@ -2,7 +2,7 @@
 
 namespace vellum::pc {
 
-constinit PerCpu boot_cpu;
+constinit PerCpu boot_cpu{.self = &boot_cpu};
 
 namespace {
 

@@ -54,7 +54,8 @@ no_pae:
 boot_high:
         movl    $boot_stack_top, %esp
         xorl    %ebp, %ebp              // a backtrace ends here
-        subl    $12, %esp
+        subl    $8, %esp
+        pushl   $0                      // PVH (pvh.hpp, BootProtocol)
         pushl   %esi
         call    kernel_main
         ud2

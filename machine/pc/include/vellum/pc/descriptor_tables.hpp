@@ -9,30 +9,26 @@ namespace vellum::pc {
 // may raise only kUserCallVector. Double faults get a stack of their own on amd64.
 void load_descriptor_tables();
 
-// The 64-bit kernel shows its tables at the addresses of its layout, each in pages of its own.
-
-// Where the image has them.
-struct DescriptorPages {
-  VirtAddr global_table;
-  VirtAddr gates;
-  VirtAddr task_state;
-};
-[[nodiscard]] DescriptorPages descriptor_pages();
-
-struct DescriptorAddresses {
-  VirtAddr global_table;
-  VirtAddr gates;
-  VirtAddr task_state;
-  VirtRange local_table;
-  VirtAddr double_fault_stack_top;
-};
-// Makes the tables say where they will be. While they can be written, with interrupts off; after this a trap that
-// changes the stack must not come before the tables are there.
-void prepare_descriptor_tables_at(const DescriptorAddresses& addresses);
-// Uses them there. Once they are mapped.
-void use_descriptor_tables_at(const DescriptorAddresses& addresses);
-
 // The vector that user code may raise by INT.
 inline constexpr unsigned kUserCallVector = 0x80;
+
+#if defined(__x86_64__)
+// Where the tables lie, each in a page of its own.
+struct DescriptorTables {
+  VirtAddr global;
+  VirtAddr interrupts;
+  VirtAddr task_state;
+};
+
+// In the image.
+[[nodiscard]] DescriptorTables descriptor_tables();
+
+// The kernel shows the same pages at other addresses, and a local descriptor table (of zeros, or filled later) of a
+// whole number of pages. First the tables are made to say where they will be: while they can be written, with
+// interrupts off, and no trap that changes the stack may come before they are there.
+void prepare_descriptor_tables(const DescriptorTables& to, VirtRange local, VirtAddr double_fault_stack_top);
+// Then, once they are mapped there, read-only but for the task state and the local table, the CPU uses them.
+void use_descriptor_tables(const DescriptorTables& at);
+#endif
 
 }  // namespace vellum::pc
