@@ -4,7 +4,7 @@
 #include <vellum/pc/descriptor_tables.hpp>
 #include <vellum/pc/thread.hpp>
 
-#include "image.hpp"
+#include "layout.hpp"
 #include "processor.hpp"
 
 namespace vellum::kernel {
@@ -20,7 +20,7 @@ constexpr unsigned kRootEntries = 512;
 constexpr unsigned kRootShift = 39;
 // Entries of the root for addresses below KERNELBASE: those of programs. The red zone has one, which is empty.
 unsigned user_entries() {
-  return static_cast<unsigned>((pc::kDirectMap - addresses::kRedZoneSize).value() >> kRootShift) % kRootEntries;
+  return static_cast<unsigned>(address_map().landmarks().kernelbase.value() >> kRootShift) % kRootEntries;
 }
 
 constinit Node* user_root = nullptr;
@@ -43,7 +43,8 @@ void for_each_part(Visitor visit) {
        "this CPU's block: where those instructions find the kernel's tables and stack"},
       {page_at(VirtAddr(pc::this_cpu().entry_stack_top - 1)),
        "the entry stack, on which the processor pushes a program's state"},
-      {pc::own_trap_stacks(), "the stacks of double faults, non-maskable interrupts, debug traps and machine checks"},
+      {pc::own_trap_stacks(), "the stacks of non-maskable interrupts, debug traps and machine checks"},
+      {page_at(region(RegionId::double_fault_tss).start()), "the stack of double faults"},
       {page_at(VirtAddr(pc::read_global_table_register().base)), "the global descriptor table, read with each segment"},
       {page_at(VirtAddr(pc::read_interrupt_table_register().base)), "the gates, read with each trap and interrupt"},
       {page_at(task_state_address()), "the task state, read for the stack of each trap"},

@@ -8,8 +8,10 @@
 
 #include "boot_memory.hpp"
 #include "kernel.hpp"
+#include "must.hpp"
 #include "run_mode.hpp"
 #include "selftest.hpp"
+#include "start.hpp"
 
 namespace vellum::kernel {
 
@@ -23,32 +25,14 @@ void print_features(const pc::CpuFeatures& features) {
                  features.smap ? " SMAP" : "", features.umip ? " UMIP" : "");
 }
 
-// The descriptors of physical memory lie in the highest of it that the boot stub's tables reach.
-Result<PhysicalMemory*> create_memory(MemoryMap usable) {
-  const PageCount pages = pages_for(PhysicalMemory::area_size(usable, the_machine.cpu_count()));
-  const FrameRange area = VELLUM_TRY(usable.allocate(pages, PageCount(1), PhysAddr(pc::kBootDirectMapSize.value())));
-  auto* const bytes = pc::direct_mapped<std::byte>(address_of(area.start()));
-  return PhysicalMemory::create(the_machine, usable, {bytes, static_cast<std::size_t>(bytes_of(pages).value())});
-}
-
-// What lacks here lacks for good, so there is nobody to give the error to.
-template <class T>
-T must(Result<T> result, const char* what) {
-  if (!result.ok()) {
-    panic(what);
-  }
-  return std::move(result).value();
-}
-
 Kernel& boot(const pc::StartInfo& start_info, const pc::CpuFeatures& features) {
-  const BootMemory found = must(find_memory(start_info), "the firmware's memory map has too many rows");
+  BootMemory found = must(find_memory(start_info), "the firmware's memory map has too many rows");
   pc::print_line("boot: ", pc::kArchName, ", ", found.usable.total().value() >> 8, " MB of memory");
   print_features(features);
 
-  PhysicalMemory& memory = *must(create_memory(found.usable), "not enough memory for its own descriptors");
+  PhysicalMemory& memory = create_memory(the_machine, found);
   Kernel& kernel = *::new (room_for_kernel) Kernel(the_machine, features, memory);
-  must(kernel.tables.build(found.ram, features), "not enough memory for the kernel's tables");
-  the_machine.set_root(kernel.tables.root_address());
+  enter_kernel_space(kernel, found);
   pc::enable_global_pages(features);
   pc::print_line("paging: own tables, root ", kernel.tables.root_address(), ", ",
                  kernel.virtual_memory.nodes.node_count(), " tables");

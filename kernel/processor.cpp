@@ -36,7 +36,6 @@ void run_space(AddressSpace<HardwareFormat>* space) {
     space->activate(index);
   }
   cpu.kernel->machine.set_root(space != nullptr ? space->root_address() : cpu.kernel->tables.root_address());
-  pc::this_cpu().kernel_root = pc::read_cr3();
   if (cpu.running_space != nullptr) {
     cpu.running_space->deactivate(index);
   }

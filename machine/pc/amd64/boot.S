@@ -2,7 +2,7 @@
 // the note below and enters it in 32-bit protected mode without paging, flat segments, interrupts off, with the
 // physical address of the start information in EBX [xen/pvh, "x86/HVM direct boot ABI"].
 //
-// The tables here map physical memory twice, at 0 (the stub itself runs there) and at kDirectMap, for the first 4 GB,
+// The tables here map physical memory twice, at 0 (the stub itself runs there) and at kBootDirectMap, for the first 4 GB,
 // and the 8 MB of the kernel image at KERNEL_TEXT. The kernel leaves them for its own as soon as it can.
 
 #define PHYSICAL(symbol) ((symbol) - VELLUM_IMAGE_OFFSET)

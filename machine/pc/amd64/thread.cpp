@@ -129,7 +129,6 @@ void isolate_kernel(PhysAddr user_root) {
   cpu.user_return |= PerCpu::kIsolated;
   store(vellum_task_state + 4, cpu.entry_stack_top);
   write_msr(msr::kSystemCallEntry, reinterpret_cast<std::uint64_t>(vellum_isolated_system_call_entry));
-  use_isolated_gates();
 }
 
 VirtRange entry_text() {

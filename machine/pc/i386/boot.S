@@ -2,7 +2,7 @@
 // 32-bit protected mode without paging, flat segments, interrupts off, with the physical address of the start
 // information in EBX [xen/pvh, "x86/HVM direct boot ABI"].
 //
-// The tables here (PAE) map the first 512 MB of physical memory at kDirectMap, the 8 MB of the kernel image at
+// The tables here (PAE) map the first 512 MB of physical memory at kBootDirectMap, the 8 MB of the kernel image at
 // KERNEL_TEXT, and those 8 MB at their physical address too, where the stub runs. The kernel leaves them for its own as
 // soon as it can.
 
