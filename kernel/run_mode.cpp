@@ -1,5 +1,7 @@
 #include "run_mode.hpp"
 
+#include <algorithm>
+
 #include <vellum/pc/console.hpp>
 #include <vellum/pc/power.hpp>
 #include <vellum/run/start_request.hpp>
@@ -17,14 +19,17 @@ class Host final : public run::Listener {
   [[nodiscard]] bool has_started() const { return started_; }
   [[nodiscard]] Result<run::StartRequest> request() const { return run::StartRequest::parse(room_.first(size_)); }
 
-  void on_start(std::span<const std::byte> texts) override {
-    if (!started_) {
-      __builtin_memcpy(room_.data(), texts.data(), texts.size());
-      size_ = texts.size();
-      started_ = true;
+  void on_start(std::span<const std::byte> texts, Part part) override {
+    if (started_) {
+      return;
     }
+    const std::size_t size = std::min(texts.size(), room_.size() - size_);
+    __builtin_memcpy(room_.data() + size_, texts.data(), size);
+    size_ += size;
+    started_ = part == Part::last;
   }
   void on_input() override {}
+  void on_output_closed() override {}
   void on_signal(unix::Signal /*signal*/) override {}
   void on_window_size(std::uint32_t /*rows*/, std::uint32_t /*columns*/) override {}
 
@@ -35,7 +40,7 @@ class Host final : public run::Listener {
 };
 
 constinit Host host;
-constexpr Order kStartRoom{4};
+constexpr Order kStartRoom{8};
 
 }  // namespace
 

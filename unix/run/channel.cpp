@@ -9,13 +9,9 @@ namespace {
 // A credit is given when so much of the room is free for it: fewer frames.
 constexpr std::size_t kCreditFraction = 4;
 
-bool read_numbers(std::span<const std::byte> body, std::span<std::uint32_t> numbers) {
-  if (body.size() != numbers.size_bytes()) {
-    return false;
-  }
-  __builtin_memcpy(numbers.data(), body.data(), body.size());
-  return true;
-}
+// As the host counts them.
+constexpr std::uint32_t kMostSignal = 64;
+constexpr std::uint32_t kMostOutput = 2;
 
 }  // namespace
 
@@ -58,7 +54,10 @@ void Channel::poll() {
     return;
   }
   while (const std::optional<Frame> frame = reader_.next(*bytes_)) {
-    dispatch(*frame);
+    if (!dispatch(*frame)) {
+      fail();
+      break;
+    }
   }
   if (reader_.is_broken() || bytes_->is_broken()) {
     fail();
@@ -66,36 +65,54 @@ void Channel::poll() {
   polling_.store(false, std::memory_order_release);
 }
 
-void Channel::dispatch(const Frame& frame) {
-  std::uint32_t numbers[2] = {};
+bool Channel::dispatch(const Frame& frame) {
   switch (frame.kind) {
+    case ToKernel::start_part:
+      listener_->on_start(frame.body, Listener::Part::more_follows);
+      return true;
     case ToKernel::start:
-      listener_->on_start(frame.body);
-      return;
+      listener_->on_start(frame.body, Listener::Part::last);
+      return true;
     case ToKernel::input:
-      if (store_input(frame.body)) {
-        listener_->on_input();
-        return;
+      if (!store_input(frame.body)) {
+        return false;
       }
-      break;
+      listener_->on_input();
+      return true;
     case ToKernel::input_end:
       end_input();
       listener_->on_input();
-      return;
+      return true;
     case ToKernel::signal:
-      if (read_numbers(frame.body, std::span(numbers).first(1)) && numbers[0] >= 1 && numbers[0] <= 64) {
-        listener_->on_signal(unix::Signal(static_cast<std::uint8_t>(numbers[0])));
-        return;
-      }
-      break;
     case ToKernel::window_size:
-      if (read_numbers(frame.body, std::span(numbers))) {
-        listener_->on_window_size(numbers[0], numbers[1]);
-        return;
-      }
-      break;
+    case ToKernel::output_closed:
+      return dispatch_numbers(frame);
   }
-  fail();  // a frame that the protocol does not know, or more input than there was credit for
+  return false;
+}
+
+bool Channel::dispatch_numbers(const Frame& frame) {
+  std::uint32_t numbers[2] = {};
+  const std::size_t count = frame.kind == ToKernel::window_size ? 2 : 1;
+  if (frame.body.size() != count * sizeof(std::uint32_t)) {
+    return false;
+  }
+  __builtin_memcpy(numbers, frame.body.data(), frame.body.size());
+  if (frame.kind == ToKernel::window_size) {
+    listener_->on_window_size(numbers[0], numbers[1]);
+    return true;
+  }
+  const std::uint32_t most = frame.kind == ToKernel::signal ? kMostSignal : kMostOutput;
+  if (numbers[0] == 0 || numbers[0] > most) {
+    return false;
+  }
+  if (frame.kind == ToKernel::signal) {
+    listener_->on_signal(unix::Signal(static_cast<std::uint8_t>(numbers[0])));
+  } else {
+    closed_[numbers[0] - 1].store(true, std::memory_order_relaxed);
+    listener_->on_output_closed();
+  }
+  return true;
 }
 
 bool Channel::store_input(std::span<const std::byte> bytes) {

@@ -24,10 +24,15 @@ namespace vellum::run {
 // Who is told of what came from the host. Called from interrupts too: does not sleep.
 class Listener {
  public:
-  virtual void on_start(std::span<const std::byte> texts) = 0;
+  // The texts of the request; cut anywhere into parts. They stay only for
+  // the call.
+  enum class Part : bool { more_follows, last };
+  virtual void on_start(std::span<const std::byte> texts, Part part) = 0;
   // Bytes of stdin, or their end, can be taken.
   virtual void on_input() = 0;
   virtual void on_signal(unix::Signal signal) = 0;
+  // Nobody reads what is sent to a stream any longer: is_closed() of it became true.
+  virtual void on_output_closed() = 0;
   virtual void on_window_size(std::uint32_t rows, std::uint32_t columns) = 0;
 
  protected:
@@ -65,11 +70,18 @@ class Channel {
   // All bytes were taken and no more will come.
   [[nodiscard]] bool input_ended() VELLUM_EXCLUDES(input_lock_);
 
+  // Whether the host's end of `output` or `error_output` was closed.
+  [[nodiscard]] bool is_closed(ToHost stream) const {
+    return closed_[stream == ToHost::error_output ? 1 : 0].load(std::memory_order_relaxed);
+  }
+
   // The device failed or the host broke the protocol; then stdin has ended too.
   [[nodiscard]] bool is_broken() const { return broken_.load(std::memory_order_relaxed); }
 
  private:
-  void dispatch(const Frame& frame);
+  // False: the host broke the protocol.
+  [[nodiscard]] bool dispatch(const Frame& frame);
+  [[nodiscard]] bool dispatch_numbers(const Frame& frame);
   [[nodiscard]] bool store_input(std::span<const std::byte> bytes) VELLUM_EXCLUDES(input_lock_);
   void end_input() VELLUM_EXCLUDES(input_lock_);
   void fail();
@@ -79,7 +91,8 @@ class Channel {
   Spinlock send_lock_{LockRank::leaf};
   std::atomic<bool> broken_{false};
   std::atomic<bool> polling_{false};
-  FrameReader reader_;  // of whoever polls
+  std::atomic<bool> closed_[2] = {};  // output, error_output
+  FrameReader reader_;                // of whoever polls
 
   Spinlock input_lock_{LockRank::leaf};
   // A ring: bytes from input_start_ on, modulo its size.
