@@ -1,6 +1,9 @@
 // The subcommands, each in a file of its own: NAME_command.cpp. Adding one is a function here and a line in main.cpp.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include <CLI/CLI.hpp>
 
 namespace vellum::tool {
@@ -15,6 +18,7 @@ enum class ExitStatus : int {
 // Each adds its subcommand; when the command line selects it, it runs and sets `status`.
 void add_layout_command(CLI::App& app, ExitStatus& status);
 void add_explain_command(CLI::App& app, ExitStatus& status);
-void add_run_command(CLI::App& app, ExitStatus& status);
+// `program`: what `run` is to run, taken off the command line before that is parsed.
+void add_run_command(CLI::App& app, const std::vector<std::string>& program, ExitStatus& status);
 
 }  // namespace vellum::tool

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <fmt/core.h>
 
@@ -36,30 +37,33 @@ void add_help_command(CLI::App& app, ExitStatus& status) {
   });
 }
 
-// Marks the first word of the program that `vellum run` is to run, before which its own options end: `--` goes before
-// it, if none stands there. Returns the command line as CLI11 wants it, from the last word to the first.
-std::vector<std::string> reversed_with_program_marked(const CLI::App& app, int count, char** words) {
-  std::vector<std::string> line(words + 1, words + count);
-  if (!line.empty() && line.front() == "run") {
-    const CLI::App* const command = app.get_subcommand("run");
-    for (std::size_t i = 1; i < line.size(); ++i) {
-      if (line[i] == "--") {
-        break;
-      }
-      if (!line[i].starts_with('-')) {
-        line.insert(line.begin() + static_cast<std::ptrdiff_t>(i), "--");
-        break;
-      }
-      const std::size_t equals = line[i].find('=');
-      const CLI::Option* const option = command->get_option_no_throw(line[i].substr(0, equals));
-      if (option == nullptr) {
-        break;  // an error that CLI11 will tell
-      }
-      i += equals == std::string::npos && option->get_type_size_max() != 0 ? 1 : 0;  // its value
+// Takes the program that `vellum run` is to run off the command line, with all that follows it: options of `run` end at
+// the first word that is no option, or after `--`. Only its name stays, behind a `--`.
+std::vector<std::string> take_program(const CLI::App& app, std::vector<std::string>& line) {
+  std::size_t first = 1;
+  bool has_mark = false;
+  for (; first < line.size() && line[first].starts_with('-'); ++first) {
+    has_mark = line[first] == "--";
+    if (has_mark) {
+      break;
     }
+    const std::size_t equals = line[first].find('=');
+    const CLI::Option* const option = app.get_subcommand("run")->get_option_no_throw(line[first].substr(0, equals));
+    if (option == nullptr) {
+      return {};  // a mistake that the parser will tell
+    }
+    first += equals == std::string::npos && option->get_expected_max() != 0 ? 1 : 0;  // its value
   }
-  std::ranges::reverse(line);
-  return line;
+  if (first >= line.size()) {
+    return {};
+  }
+  const auto start = line.begin() + static_cast<std::ptrdiff_t>(first);
+  std::vector<std::string> program(start + (has_mark ? 1 : 0), line.end());
+  line.erase(start, line.end());
+  if (!program.empty()) {
+    line.insert(line.end(), {"--", program.front()});  // as much as the parser must see
+  }
+  return program;
 }
 
 int run(int argument_count, char** arguments) {
@@ -84,7 +88,8 @@ int run(int argument_count, char** arguments) {
   ExitStatus status = ExitStatus::ok;
   add_layout_command(app, status);
   add_explain_command(app, status);
-  add_run_command(app, status);
+  std::vector<std::string> program;
+  add_run_command(app, program, status);
   add_help_command(app, status);
 
   if (argument_count > 1 && arguments[1][0] != '-' && !has_command(app, arguments[1])) {
@@ -92,7 +97,12 @@ int run(int argument_count, char** arguments) {
     return static_cast<int>(ExitStatus::usage);
   }
   try {
-    app.parse(reversed_with_program_marked(app, argument_count, arguments));
+    std::vector<std::string> line(arguments + std::min(argument_count, 1), arguments + argument_count);
+    if (!line.empty() && line.front() == "run") {
+      program = take_program(app, line);
+    }
+    std::ranges::reverse(line);  // as CLI11 wants it
+    app.parse(line);
   } catch (const CLI::ParseError& error) {
     // --help and --version arrive here too, as errors of code 0.
     return static_cast<int>(app.exit(error) == 0 ? ExitStatus::ok : ExitStatus::usage);

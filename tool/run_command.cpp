@@ -183,7 +183,7 @@ const char* name_of(Engine engine) {
   return "";
 }
 
-void add_run_command(CLI::App& app, ExitStatus& status) {
+void add_run_command(CLI::App& app, const std::vector<std::string>& program, ExitStatus& status) {
   CLI::App* const command =
       app.add_subcommand("run", "Run a Linux program on Vellum's kernel, in a machine of its own");
   const auto options = std::make_shared<RunOptions>();
@@ -224,11 +224,15 @@ void add_run_command(CLI::App& app, ExitStatus& status) {
   add("--time", "SECONDS", "End the program after so much time", set_time_limit);
   add("--engine", "auto|tcg|kvm", "Emulation, or KVM where it works and is quicker [auto]", set_engine);
   add("--kernel", "IMAGE", "Another kernel image", [](RunOptions& run, const std::string& text) { run.kernel = text; });
-  command->add_option("PROGRAM", options->program, "The program and its arguments; options of `run` end here")
-      ->type_name("ARGUMENTS...")
-      ->required();
   command->footer(kFooter);
-  command->callback([options, &status] { status = static_cast<ExitStatus>(run_program(*options)); });
+  command->add_option("PROGRAM", options->program, "The program; options of `run` end here, or at --")
+      ->type_name("[ARGUMENT...]")
+      ->expected(1)
+      ->required();
+  command->callback([options, &program, &status] {
+    options->program = program;
+    status = static_cast<ExitStatus>(run_program(*options));
+  });
 }
 
 }  // namespace vellum::tool
