@@ -51,6 +51,7 @@ std::string read_reports(int file) {
 
 [[noreturn]] void run_in_child(const Case& one, int to_parent) {
   reports = to_parent;
+  std::signal(SIGALRM, SIG_DFL);
   setpgid(0, 0);
   one.body();
   _exit(0);
