@@ -67,23 +67,25 @@ constexpr std::uint8_t kUserLevel = 3 << 5;
 
 // Present, accessed, of the level and kind named.
 // This table, the gates and the task state each have pages of their own, which the kernel shows at the layout's
-// addresses too.
+// addresses too. In the image the first two lie among the constants: they are filled while the boot stub's tables,
+// which deny nothing, are on.
 constexpr unsigned kGlobalEntries = 10;
-alignas(kPageSize) constinit std::uint64_t global_table[kPageSize / sizeof(std::uint64_t)] = {
-    0,
-    0x00209B0000000000,  // kernel code, 64-bit
-    0x0000930000000000,  // kernel data
-    0,                   // 32-bit user code
-    0x0000F30000000000,  // user data
-    0x0020FB0000000000,  // user code, 64-bit
-    0,                   // task state, low half
-    0,                   // task state, high half
-    0,                   // local table, low half
-    0,                   // local table, high half
+[[gnu::section(".tables")]] alignas(kPageSize) constinit std::uint64_t
+    global_table[kPageSize / sizeof(std::uint64_t)] = {
+        0,
+        0x00209B0000000000,  // kernel code, 64-bit
+        0x0000930000000000,  // kernel data
+        0,                   // 32-bit user code
+        0x0000F30000000000,  // user data
+        0x0020FB0000000000,  // user code, 64-bit
+        0,                   // task state, low half
+        0,                   // task state, high half
+        0,                   // local table, low half
+        0,                   // local table, high half
 };
-alignas(kPageSize) constinit Gate gates[256] = {};
+[[gnu::section(".tables")]] alignas(kPageSize) constinit Gate gates[256] = {};
 static_assert(sizeof(gates) == kPageSize);
-alignas(16) constinit std::byte own_stacks[kOwnStacks][8192] = {};
+alignas(kPageSize) constinit std::byte own_stacks[kOwnStacks][8192] = {};
 
 }  // namespace
 
@@ -94,6 +96,7 @@ struct alignas(kPageSize) TaskPage {
 };
 constinit TaskPage vellum_task_state{};
 extern const char vellum_trap_stubs[];
+extern const char vellum_isolated_trap_stubs[];
 }
 
 namespace {
@@ -118,9 +121,9 @@ void fill_task_state() {
   describe(kTaskSelector, kAvailableTask, reinterpret_cast<std::uint64_t>(&vellum_task_state), sizeof(TaskState));
 }
 
-void fill_gates() {
+void fill_gates(const char* stubs) {
   for (unsigned vector = 0; vector < 256; ++vector) {
-    const auto stub = reinterpret_cast<std::uint64_t>(vellum_trap_stubs + vector * kTrapStubSize);
+    const auto stub = reinterpret_cast<std::uint64_t>(stubs + vector * kTrapStubSize);
     gates[vector] = {
         .offset_low = static_cast<std::uint16_t>(stub),
         .selector = kKernelCode,
@@ -137,7 +140,7 @@ void fill_gates() {
 
 void load_descriptor_tables() {
   fill_task_state();
-  fill_gates();
+  fill_gates(vellum_trap_stubs);
   const TableRegister global{kGlobalTableLimit, reinterpret_cast<std::uint64_t>(global_table)};
   const TableRegister interrupts{sizeof(gates) - 1, reinterpret_cast<std::uint64_t>(gates)};
   asm volatile(
@@ -165,13 +168,23 @@ DescriptorTables descriptor_tables() {
   return {.global = address(global_table), .interrupts = address(gates), .task_state = address(&vellum_task_state)};
 }
 
-void move_descriptor_tables(const DescriptorTables& to, VirtRange local) {
-  // The processor writes into the descriptor of the task that it loads, so that is done while the table can be written.
+VirtRange own_trap_stacks() {
+  return VirtRange::must(VirtAddr(reinterpret_cast<std::uint64_t>(own_stacks)), ByteCount(sizeof(own_stacks)));
+}
+
+void use_isolated_gates() { fill_gates(vellum_isolated_trap_stubs); }
+
+void prepare_descriptor_tables(const DescriptorTables& to, VirtRange local, VirtAddr double_fault_stack_top) {
+  vellum_task_state.state.interrupt_stacks[own_stack_of(kDoubleFault) - 1] = double_fault_stack_top.value();
   describe(kTaskSelector, kAvailableTask, to.task_state.value(), sizeof(TaskState));
   describe(kLocalTableSelector, kLocalTable, local.start().value(), local.size().value());
+  // Marks the descriptor busy, for which the table must be writable; what it describes is not touched before a trap.
   asm volatile("ltr %0" : : "r"(kTaskSelector) : "memory");
-  const TableRegister global{kGlobalTableLimit, to.global.value()};
-  const TableRegister interrupts{sizeof(gates) - 1, to.interrupts.value()};
+}
+
+void use_descriptor_tables(const DescriptorTables& at) {
+  const TableRegister global{kGlobalTableLimit, at.global.value()};
+  const TableRegister interrupts{sizeof(gates) - 1, at.interrupts.value()};
   asm volatile("lgdt %0; lidt %1; lldt %2" : : "m"(global), "m"(interrupts), "r"(kLocalTableSelector) : "memory");
 }
 

@@ -20,12 +20,20 @@ struct DescriptorTables {
   VirtAddr task_state;
 };
 
-// In the image's data.
+// In the image.
 [[nodiscard]] DescriptorTables descriptor_tables();
 
-// Makes the CPU use the same pages at other addresses, which may be read-only but for the task state; and a local
-// descriptor table (of zeros, or filled later) of a whole number of pages.
-void move_descriptor_tables(const DescriptorTables& to, VirtRange local);
+// The kernel shows the same pages at other addresses, and a local descriptor table (of zeros, or filled later) of a
+// whole number of pages. First the tables are made to say where they will be: while they can be written, with
+// interrupts off, and no trap that changes the stack may come before they are there.
+void prepare_descriptor_tables(const DescriptorTables& to, VirtRange local, VirtAddr double_fault_stack_top);
+// Then, once they are mapped there, read-only but for the task state and the local table, the CPU uses them.
+void use_descriptor_tables(const DescriptorTables& at);
+
+// The stacks of the traps that do not use the thread's, but for the double fault's.
+[[nodiscard]] VirtRange own_trap_stacks();
+// Lets traps in by the isolated entries (trap.S); while the gates can be written.
+void use_isolated_gates();
 #endif
 
 }  // namespace vellum::pc
