@@ -9,6 +9,7 @@
 #include "boot_memory.hpp"
 #include "kernel.hpp"
 #include "must.hpp"
+#include "run_mode.hpp"
 #include "selftest.hpp"
 #include "start.hpp"
 
@@ -24,15 +25,7 @@ void print_features(const pc::CpuFeatures& features) {
                  features.smap ? " SMAP" : "", features.umip ? " UMIP" : "");
 }
 
-Kernel& boot(PhysAddr start_info_address, pc::BootProtocol protocol) {
-  pc::console().initialise();
-  pc::load_descriptor_tables();
-  const pc::CpuFeatures features = pc::enable_protections();
-  if (!features.no_execute) {
-    panic("the processor cannot deny execution (NX)");
-  }
-  const pc::StartInfo start_info = must(pc::StartInfo::read(start_info_address, protocol),
-                                        "the loader's start information is neither PVH's, version 1, nor Multiboot2's");
+Kernel& boot(const pc::StartInfo& start_info, const pc::CpuFeatures& features) {
   BootMemory found = must(find_memory(start_info), "the firmware's memory map has too many rows");
   pc::print_line("boot: ", pc::kArchName, ", ", found.usable.total().value() >> 8, " MB of memory");
   print_features(features);
@@ -50,10 +43,24 @@ Kernel& boot(PhysAddr start_info_address, pc::BootProtocol protocol) {
 
 }  // namespace vellum::kernel
 
-extern "C" [[noreturn]] void kernel_main(std::uint32_t start_info, std::uint32_t protocol);
-extern "C" void kernel_main(std::uint32_t start_info, std::uint32_t protocol) {
+extern "C" [[noreturn]] void kernel_main(std::uint32_t start_info_address, std::uint32_t protocol);
+extern "C" void kernel_main(std::uint32_t start_info_address, std::uint32_t protocol) {
   using namespace vellum;
-  kernel::Kernel& kernel = kernel::boot(PhysAddr(start_info), pc::BootProtocol{protocol});
+  pc::console().initialise();
+  pc::load_descriptor_tables();
+  const pc::CpuFeatures features = pc::enable_protections();
+  if (!features.no_execute) {
+    panic("the processor cannot deny execution (NX)");
+  }
+  const pc::StartInfo start_info =
+      kernel::must(pc::StartInfo::read(PhysAddr(start_info_address), pc::BootProtocol{protocol}),
+                   "the loader's start information is neither PVH's, version 1, nor Multiboot2's");
+  kernel::Kernel& kernel = kernel::boot(start_info, features);
+#if defined(VELLUM_RUNS_PROGRAMS)
+  if (kernel::has_word(start_info.command_line(), "run")) {
+    kernel::run_for_host(kernel, start_info.command_line());
+  }
+#endif
   kernel::run_selftest(kernel);
   pc::print_line("time: ", pc::read_time_stamp(), " ticks since reset");
   pc::print_line("selftest: passed");

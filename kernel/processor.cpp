@@ -207,7 +207,7 @@ void wait_for_interrupt() {
   asm volatile("sti; hlt; cli" : : : "memory");
 }
 
-void request_attention() { pc::this_cpu().attention = true; }
+void request_attention() { pc::this_cpu().user_return |= pc::PerCpu::kAttention; }
 
 Nanoseconds monotonic_now() { return Nanoseconds(pc::nanoseconds_since_boot()); }
 
@@ -239,6 +239,6 @@ extern "C" void vellum_on_system_call(vellum::pc::TrapFrame& frame) {
   vellum::unix::on_system_call(reinterpret_cast<vellum::unix::UserRegisters&>(frame));
 }
 extern "C" void vellum_on_attention(vellum::pc::TrapFrame& frame) {
-  vellum::pc::this_cpu().attention = false;
+  vellum::pc::this_cpu().user_return &= static_cast<std::uint8_t>(~vellum::pc::PerCpu::kAttention);
   vellum::unix::before_user_mode(reinterpret_cast<vellum::unix::UserRegisters&>(frame));
 }

@@ -85,7 +85,7 @@ constexpr unsigned kGlobalEntries = 10;
 };
 [[gnu::section(".tables")]] alignas(kPageSize) constinit Gate gates[256] = {};
 static_assert(sizeof(gates) == kPageSize);
-alignas(16) constinit std::byte own_stacks[kOwnStacks][8192] = {};
+alignas(kPageSize) constinit std::byte own_stacks[kOwnStacks][8192] = {};
 
 }  // namespace
 
@@ -96,6 +96,7 @@ struct alignas(kPageSize) TaskPage {
 };
 constinit TaskPage vellum_task_state{};
 extern const char vellum_trap_stubs[];
+extern const char vellum_isolated_trap_stubs[];
 }
 
 namespace {
@@ -120,9 +121,9 @@ void fill_task_state() {
   describe(kTaskSelector, kAvailableTask, reinterpret_cast<std::uint64_t>(&vellum_task_state), sizeof(TaskState));
 }
 
-void fill_gates() {
+void fill_gates(const char* stubs) {
   for (unsigned vector = 0; vector < 256; ++vector) {
-    const auto stub = reinterpret_cast<std::uint64_t>(vellum_trap_stubs + vector * kTrapStubSize);
+    const auto stub = reinterpret_cast<std::uint64_t>(stubs + vector * kTrapStubSize);
     gates[vector] = {
         .offset_low = static_cast<std::uint16_t>(stub),
         .selector = kKernelCode,
@@ -139,7 +140,7 @@ void fill_gates() {
 
 void load_descriptor_tables() {
   fill_task_state();
-  fill_gates();
+  fill_gates(vellum_trap_stubs);
   const TableRegister global{kGlobalTableLimit, reinterpret_cast<std::uint64_t>(global_table)};
   const TableRegister interrupts{sizeof(gates) - 1, reinterpret_cast<std::uint64_t>(gates)};
   asm volatile(
@@ -166,6 +167,12 @@ DescriptorTables descriptor_tables() {
   const auto address = [](const void* table) { return VirtAddr(reinterpret_cast<std::uint64_t>(table)); };
   return {.global = address(global_table), .interrupts = address(gates), .task_state = address(&vellum_task_state)};
 }
+
+VirtRange own_trap_stacks() {
+  return VirtRange::must(VirtAddr(reinterpret_cast<std::uint64_t>(own_stacks)), ByteCount(sizeof(own_stacks)));
+}
+
+void use_isolated_gates() { fill_gates(vellum_isolated_trap_stubs); }
 
 void prepare_descriptor_tables(const DescriptorTables& to, VirtRange local, VirtAddr double_fault_stack_top) {
   vellum_task_state.state.interrupt_stacks[own_stack_of(kDoubleFault) - 1] = double_fault_stack_top.value();

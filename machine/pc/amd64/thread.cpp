@@ -1,3 +1,4 @@
+#include <vellum/pc/descriptor_tables.hpp>
 #include <vellum/pc/per_cpu.hpp>
 #include <vellum/pc/thread.hpp>
 
@@ -5,6 +6,8 @@
 
 extern "C" {
 extern const char vellum_system_call_entry[];
+extern const char vellum_isolated_system_call_entry[];
+extern const char vellum_entry_text[], vellum_entry_text_end[];
 extern const char vellum_thread_start[];
 extern std::byte vellum_task_state[];
 }
@@ -112,7 +115,25 @@ void reset_vector_image(std::byte* image) {
 
 void set_kernel_stack(VirtAddr top) {
   this_cpu().kernel_stack_top = static_cast<Word>(top.value());
-  store(vellum_task_state + 4, top.value());  // TaskState::kernel_stack
+  if ((this_cpu().user_return & PerCpu::kIsolated) == 0) {
+    store(vellum_task_state + 4, top.value());  // TaskState::kernel_stack
+  }
+}
+
+void isolate_kernel(PhysAddr user_root) {
+  alignas(kPageSize) static constinit std::byte entry_stack[kPageSize] = {};
+  PerCpu& cpu = this_cpu();
+  cpu.entry_stack_top = reinterpret_cast<Word>(entry_stack + sizeof(entry_stack));
+  cpu.kernel_root = read_cr3();
+  cpu.user_root = static_cast<Word>(user_root.value());
+  cpu.user_return |= PerCpu::kIsolated;
+  store(vellum_task_state + 4, cpu.entry_stack_top);
+  write_msr(msr::kSystemCallEntry, reinterpret_cast<std::uint64_t>(vellum_isolated_system_call_entry));
+}
+
+VirtRange entry_text() {
+  return VirtRange::between(VirtAddr(reinterpret_cast<std::uint64_t>(vellum_entry_text)),
+                            VirtAddr(reinterpret_cast<std::uint64_t>(vellum_entry_text_end)));
 }
 
 Word prepare_stack(VirtAddr top, void (*entry)(void*), void* argument) {

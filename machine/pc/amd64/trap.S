@@ -1,12 +1,22 @@
 // Entry and exit of the kernel: traps, interrupts and system calls. Each way in saves the registers as a TrapFrame
 // (arch.hpp) and calls C++ with it: vellum_on_trap or vellum_on_system_call. Each way back to a program goes through
-// vellum_user_return, which first does what asks for attention (PerCpu::attention).
+// vellum_user_return, which first does what asks for attention (PerCpu::user_return).
+//
+// There are two sets of entries. The isolated ones are used where programs run on tables that map of the kernel only
+// what is between vellum_entry_text and vellum_entry_text_end, this CPU's PerCpu, its entry stack, the stacks of traps
+// that have their own, and the descriptor tables: they first load the kernel's tables.
 //
 // In the kernel GS is based at this CPU's PerCpu; the program's base waits where SWAPGS finds it.
 
         .set    kStackTop, 8            // offsets in PerCpu, checked in per_cpu.hpp
         .set    kUserStack, 16
-        .set    kAttention, 24
+        .set    kUserReturn, 24
+        .set    kKernelRoot, 32
+        .set    kUserRoot, 40
+        .set    kEntryStackTop, 48
+        .set    kScratch, 56
+
+        .set    kAttention, 1           // PerCpu::kAttention
 
         .set    kFrameR11, 4 * 8        // offsets in TrapFrame
         .set    kFrameRcx, 12 * 8
@@ -56,12 +66,9 @@
         popq    %rax
         .endm
 
-        .text
-        .weak   vellum_on_system_call, vellum_on_attention
-
-        .balign 16
-        .globl  vellum_trap_stubs
-vellum_trap_stubs:
+        // A stub for each vector, 16 bytes long, that goes on at `common`; or at `careful` for those traps that may come
+        // between the program's GS and the kernel's, each of which has a stack of its own.
+        .macro  STUBS common, careful
         .set    vector, 0
         .rept   256
         .balign 16
@@ -71,14 +78,25 @@ vellum_trap_stubs:
         pushq   $0
         .endif
         pushq   $vector
-        // Those that may come between the program's GS and the kernel's, each on a stack of its own.
         .if     vector == 1 || vector == 2 || vector == 8 || vector == 18
-        jmp     careful_trap
+        jmp     \careful
         .else
-        jmp     trap_common
+        jmp     \common
         .endif
         .set    vector, vector + 1
         .endr
+        .endm
+
+        .section .text.entry, "ax", @progbits
+        .weak   vellum_on_system_call, vellum_on_attention, vellum_renew_user_root
+        .balign 4096
+        .globl  vellum_entry_text, vellum_trap_stubs, vellum_isolated_trap_stubs
+vellum_entry_text:
+vellum_trap_stubs:
+        STUBS   trap_common, careful_trap
+        .balign 16
+vellum_isolated_trap_stubs:
+        STUBS   isolated_trap, isolated_careful_trap
 
         .balign 16
 trap_common:
@@ -97,16 +115,37 @@ save_from_user:
 
         .globl  vellum_user_return
 vellum_user_return:
-        cmpb    $0, %gs:kAttention
-        jne     attention
+        cmpb    $0, %gs:kUserReturn
+        jne     long_user_return
         RESTORE_REGISTERS
         addq    $16, %rsp
         swapgs
         iretq
-attention:
+long_user_return:
         movq    %rsp, %rdi
+        testb   $kAttention, %gs:kUserReturn
+        jz      isolated_user_return
         call    vellum_on_attention
         jmp     vellum_user_return
+
+        // To the program's own tables, by way of the entry stack, which both have.
+isolated_user_return:
+        call    vellum_renew_user_root
+        RESTORE_REGISTERS
+        addq    $16, %rsp
+        movq    %rax, %gs:kScratch
+        movq    %gs:kEntryStackTop, %rax
+        popq    -40(%rax)
+        popq    -32(%rax)
+        popq    -24(%rax)
+        popq    -16(%rax)
+        popq    -8(%rax)
+        leaq    -40(%rax), %rsp
+        movq    %gs:kUserRoot, %rax
+        movq    %rax, %cr3
+        movq    %gs:kScratch, %rax
+        swapgs
+        iretq
 
 kernel_return:
         RESTORE_REGISTERS
@@ -116,6 +155,30 @@ kernel_return:
         // Whose GS is loaded is told by its base: the kernel's is an address of the kernel's image. From user mode these
         // traps go on like others, on the thread's own stack, because their handlers may sleep.
         .balign 16
+isolated_careful_trap:
+        testb   $3, 24(%rsp)
+        jnz     isolated_from_user
+        // Perhaps just before the program's tables are left, or after they were loaded.
+        SAVE_REGISTERS
+        pushq   $2
+        popfq
+        movq    %cr3, %rbp
+        movl    $kGsBase, %ecx
+        rdmsr
+        xorl    %ebx, %ebx
+        cmpl    $0xFFFFFFFF, %edx
+        je      1f
+        movl    $1, %ebx
+        swapgs
+1:      movq    %gs:kKernelRoot, %rax
+        movq    %rax, %cr3
+        movq    %rsp, %rdi
+        call    vellum_on_trap
+        movq    %rbp, %cr3
+        testl   %ebx, %ebx
+        jz      kernel_return
+        swapgs
+        jmp     kernel_return
 careful_trap:
         testb   $3, 24(%rsp)
         jnz     careful_from_user
@@ -135,8 +198,19 @@ careful_trap:
         jz      kernel_return
         swapgs
         jmp     kernel_return
+isolated_trap:
+        testb   $3, 24(%rsp)
+        jz      save_from_user          // from the kernel: its tables are loaded
+isolated_from_user:
+        swapgs
+        movq    %rax, %gs:kScratch
+        movq    %gs:kKernelRoot, %rax
+        movq    %rax, %cr3
+        movq    %gs:kScratch, %rax
+        jmp     to_own_stack
 careful_from_user:
         swapgs
+to_own_stack:
         pushq   %rdx
         pushq   %rax
         movq    %gs:kStackTop, %rdx
@@ -155,10 +229,17 @@ careful_from_user:
 
         // SYSCALL left the program's rip in rcx and its flags in r11, and masked the flags [intel/vol2 SYSCALL].
         .balign 16
-        .globl  vellum_system_call_entry
+        .globl  vellum_system_call_entry, vellum_isolated_system_call_entry
+vellum_isolated_system_call_entry:
+        swapgs
+        movq    %rsp, %gs:kUserStack
+        movq    %gs:kKernelRoot, %rsp   // the one register that is free
+        movq    %rsp, %cr3
+        jmp     system_call
 vellum_system_call_entry:
         swapgs
         movq    %rsp, %gs:kUserStack
+system_call:
         movq    %gs:kStackTop, %rsp
         pushq   $kUserData
         pushq   %gs:kUserStack
@@ -170,8 +251,8 @@ vellum_system_call_entry:
         SAVE_REGISTERS
         movq    %rsp, %rdi
         call    vellum_on_system_call
-        cmpb    $0, %gs:kAttention
-        jne     attention
+        cmpb    $0, %gs:kUserReturn
+        jne     long_user_return
         // SYSRET where it gives the program what the frame says: the two registers that it takes still hold what they
         // must, and the address is canonical, for otherwise it would fault with the program's stack in the kernel.
         movq    kFrameRcx(%rsp), %rcx
@@ -190,6 +271,11 @@ vellum_system_call_entry:
         swapgs
         sysretq
 
+        .globl  vellum_entry_text_end
+        .balign 4096
+vellum_entry_text_end:
+
+        .text
         // void vellum::pc::switch_stacks(Word* save, Word load)
         .balign 16
         .globl  _ZN6vellum2pc13switch_stacksEPmm

@@ -29,6 +29,11 @@ struct DescriptorTables {
 void prepare_descriptor_tables(const DescriptorTables& to, VirtRange local, VirtAddr double_fault_stack_top);
 // Then, once they are mapped there, read-only but for the task state and the local table, the CPU uses them.
 void use_descriptor_tables(const DescriptorTables& at);
+
+// The stacks of the traps that do not use the thread's, but for the double fault's.
+[[nodiscard]] VirtRange own_trap_stacks();
+// Lets traps in by the isolated entries (trap.S); while the gates can be written.
+void use_isolated_gates();
 #endif
 
 }  // namespace vellum::pc

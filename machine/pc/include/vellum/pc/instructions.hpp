@@ -98,6 +98,22 @@ inline void write_extended_control(std::uint32_t number, std::uint64_t value) { 
                : "c"(number), "a"(static_cast<std::uint32_t>(value)), "d"(static_cast<std::uint32_t>(value >> 32)));
 }
 
+// The registers of the descriptor tables [intel/vol2 SGDT, SIDT].
+struct [[gnu::packed]] DescriptorTableRegister {
+  std::uint16_t limit;
+  Word base;
+};
+[[nodiscard]] inline DescriptorTableRegister read_global_table_register() {
+  DescriptorTableRegister value;
+  asm volatile("sgdt %0" : "=m"(value));
+  return value;
+}
+[[nodiscard]] inline DescriptorTableRegister read_interrupt_table_register() {
+  DescriptorTableRegister value;
+  asm volatile("sidt %0" : "=m"(value));
+  return value;
+}
+
 // The flags register.
 inline constexpr Word kFlagReserved = Word{1} << 1;  // always set
 inline constexpr Word kFlagInterrupts = Word{1} << 9;

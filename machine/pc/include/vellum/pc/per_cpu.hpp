@@ -12,13 +12,21 @@ namespace vellum::pc {
 
 enum class Interrupts : std::uint8_t { disabled, enabled };
 
-struct alignas(kCacheLine) PerCpu {
+struct alignas(kPageSize) PerCpu {
   // Used by amd64/trap.S, at these offsets.
   PerCpu* self = nullptr;
   Word kernel_stack_top = 0;  // where a system call's frame ends: of the thread that runs
   Word user_stack_pointer = 0;
-  // What runs is not to return to user mode before vellum_on_attention() was called.
-  bool attention = false;
+  // Not zero: a return to user mode takes the long way. kAttention: vellum_on_attention() must be called first;
+  // kIsolated: programs run on tables of their own (see isolate_kernel()), which must be loaded.
+  std::uint8_t user_return = 0;
+  static constexpr std::uint8_t kAttention = 1;
+  static constexpr std::uint8_t kIsolated = 2;
+  // Of isolated programs.
+  Word kernel_root = 0;      // for CR3 in the kernel
+  Word user_root = 0;        // for CR3 in user mode
+  Word entry_stack_top = 0;  // where traps of programs push
+  Word scratch = 0;
 
   CpuIndex index{};
   unsigned section_depth = 0;
@@ -32,7 +40,9 @@ struct alignas(kCacheLine) PerCpu {
 static_assert(offsetof(PerCpu, self) == 0);
 #if defined(__x86_64__)
 static_assert(offsetof(PerCpu, kernel_stack_top) == 8 && offsetof(PerCpu, user_stack_pointer) == 16 &&
-              offsetof(PerCpu, attention) == 24);
+              offsetof(PerCpu, user_return) == 24 && offsetof(PerCpu, kernel_root) == 32 &&
+              offsetof(PerCpu, user_root) == 40 && offsetof(PerCpu, entry_stack_top) == 48 &&
+              offsetof(PerCpu, scratch) == 56);
 #endif
 
 // Of the CPU that the firmware starts; the only one that runs so far.

@@ -28,10 +28,17 @@ void reset_vector_image(std::byte* image);
 // Where traps and system calls of the thread that runs enter: the end of its kernel stack.
 void set_kernel_stack(VirtAddr top);
 
+// From now on programs run on the tables below `user_root`, loaded on each return to user mode, and the kernel on those
+// of PerCpu::kernel_root. Those of the programs must map, of the kernel, entry_text(), the CPU's PerCpu, its entry
+// stack (the page below PerCpu::entry_stack_top), own_trap_stacks() and the descriptor tables; before each return
+// vellum_renew_user_root() is called, which may change the rest.
+void isolate_kernel(PhysAddr user_root);
+[[nodiscard]] VirtRange entry_text();
+
 // Pushes the registers that functions preserve, exchanges the stack pointer, and pops them.
 void switch_stacks(Word* save, Word load);
-// The stack pointer of a thread that starts with entry(argument), to be switched to. Above it the stack has room for the
-// frame with which the thread enters user mode.
+// The stack pointer of a thread that starts with entry(argument), to be switched to. Above it the stack has room for
+// the frame with which the thread enters user mode.
 [[nodiscard]] Word prepare_stack(VirtAddr top, void (*entry)(void*), void* argument);
 // Enters user mode with a frame that lies at the end of the kernel stack.
 [[noreturn]] void return_to_user(TrapFrame& frame);
