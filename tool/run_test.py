@@ -16,7 +16,7 @@ import time
 import unittest
 from pathlib import Path
 
-PROGRAM = sys.argv.pop(1)
+PROGRAM = os.path.abspath(sys.argv.pop(1))
 MACHINE = Path(__file__).resolve().parent / "run" / "fake_machine.py"
 TIMEOUT = 60
 

@@ -54,8 +54,10 @@ class Peer:
         return kind, self.receive_bytes(size)
 
     def receive_number(self, wanted):
-        """The numbers of the next frame, which is of that kind."""
+        """The numbers of the next frame, which is of that kind; the end of an input that is none does not count."""
         kind, content = self.receive()
+        while kind == INPUT_END:
+            kind, content = self.receive()
         assert kind == wanted, (kind, content)
         return struct.unpack(f"<{len(content) // 4}I", content)
 

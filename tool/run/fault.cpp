@@ -160,8 +160,8 @@ std::string explain_fault(const nlohmann::ordered_json& json, const RunOptions& 
     add_neighbours(text, fault.maps, *fault.address);
     add_line(text, "Linux logs", linux_log_line(fault));
     add_line(text, "more",
-             fmt::format("vellum explain {:#x} --user {} --memory {}", *fault.address, name_of(options.user),
-                         options.memory.value()));
+             fmt::format("vellum explain {:#x} --user {} --memory {}M", *fault.address, name_of(options.user),
+                         options.memory.value() >> 20));
   } else {
     add_line(text, "Linux logs", linux_log_line(fault));
   }

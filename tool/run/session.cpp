@@ -214,12 +214,13 @@ void Session::handle(Frame& frame) {
 }
 
 void Session::explain(const std::string& text) {
-  const auto fault = nlohmann::ordered_json::parse(text, nullptr, false);
+  auto fault = nlohmann::ordered_json::parse(text, nullptr, false);
   if (!fault.is_object()) {
     return tell("vellum: the kernel's record of a fault is no JSON\n");
   }
-  tell(explain_fault(fault, options_));
-  record_.faults.push_back(fault);
+  fault["explanation"] = explain_fault(fault, options_);
+  tell(fault["explanation"].get<std::string>());
+  record_.faults.push_back(std::move(fault));
 }
 
 void Session::read_log(int descriptor) {
