@@ -30,7 +30,7 @@ constinit unsigned char return_in_data = kReturn;
 
 VirtAddr address_of_symbol(const void* symbol) { return VirtAddr(reinterpret_cast<pc::Word>(symbol)); }
 
-VirtAddr in_direct_map(VirtAddr in_image) { return pc::kDirectMap + ((in_image - kImageOffset) - VirtAddr(0)); }
+VirtAddr in_direct_map(VirtAddr in_image) { return pc::direct_map() + ((in_image - kImageOffset) - VirtAddr(0)); }
 
 }  // namespace
 

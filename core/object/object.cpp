@@ -23,7 +23,11 @@ void MemoryObject<F>::release() {
     gather.release_table(*root);
     gather.finish();
   }
+  Pager* const pager = pager_;
   store_.objects_.destroy(this);
+  if (pager != nullptr) {
+    pager->object_ended();
+  }
 }
 
 template <PageTableFormat F>

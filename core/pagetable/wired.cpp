@@ -56,6 +56,25 @@ unsigned page_level(Vpn page, Pfn frame, PageCount left, unsigned largest) {
   return level;
 }
 
+// Calls visit(Node&, slot, Entry) for each entry that maps a part of the range, or would.
+template <PageTableFormat F, class Visitor>
+void for_each_entry(const Tables<F>& tables, Node& root, VirtRange range, Visitor visit) {
+  const Vpn first = vpn_of<F>(range.start());
+  const PageCount pages = whole_pages(range.size());
+  PageCount done{0};
+  while (done < pages) {
+    Node* node = &root;
+    Entry entry = tables.load(*node, tables.slot_of(*node, first + done));
+    while (tables.state(entry, *node) == EntryState::table) {
+      node = &tables.child(entry, *node);
+      entry = tables.load(*node, tables.slot_of(*node, first + done));
+    }
+    const unsigned slot = tables.slot_of(*node, first + done);
+    visit(*node, slot, entry);
+    done = tables.range_of(*node, slot).end() - first;
+  }
+}
+
 }  // namespace
 
 template <PageTableFormat F>
@@ -92,23 +111,24 @@ Result<void> map_wired(const Tables<F>& tables, Node& root, VirtRange range, Phy
 
 template <PageTableFormat F>
 void unmap_wired(const Tables<F>& tables, Node& root, VirtRange range) {
-  const Vpn first = vpn_of<F>(range.start());
-  const PageCount pages = whole_pages(range.size());
-  PageCount done{0};
-  while (done < pages) {
-    Node* node = &root;
-    Entry entry = tables.load(*node, tables.slot_of(*node, first + done));
-    while (tables.state(entry, *node) == EntryState::table) {
-      node = &tables.child(entry, *node);
-      entry = tables.load(*node, tables.slot_of(*node, first + done));
-    }
-    const LockGuard guard(node->lock);
+  for_each_entry(tables, root, range, [&tables](Node& node, unsigned slot, Entry entry) {
+    const LockGuard guard(node.lock);
     if (entry.bits != 0) {
-      tables.set(*node, tables.slot_of(*node, first + done), {});
-      --node->live;
+      tables.set(node, slot, {});
+      --node.live;
     }
-    done += entry_span<F>(node->level);
-  }
+  });
+}
+
+template <PageTableFormat F>
+void protect_wired(const Tables<F>& tables, Node& root, VirtRange range, EntryRights rights) {
+  for_each_entry(tables, root, range, [&tables, rights](Node& node, unsigned slot, Entry entry) {
+    VELLUM_CHECK(entry.bits != 0);
+    Entry changed = F::make_page(F::frame(entry, node.level), node.level, rights);
+    changed.bits |= entry.bits & (kWriteThrough | kCacheDisable | kGlobal);
+    const LockGuard guard(node.lock);
+    tables.set(node, slot, changed);
+  });
 }
 
 template <PageTableFormat F>
@@ -132,6 +152,7 @@ std::optional<WiredPage> find_wired(const Tables<F>& tables, Node& root, VirtAdd
 #define VELLUM_COMPILE(F)                                                                                   \
   template Result<void> map_wired<F>(const Tables<F>&, Node&, VirtRange, PhysAddr, const WiredAttributes&); \
   template void unmap_wired<F>(const Tables<F>&, Node&, VirtRange);                                         \
+  template void protect_wired<F>(const Tables<F>&, Node&, VirtRange, EntryRights);                          \
   template std::optional<WiredPage> find_wired<F>(const Tables<F>&, Node&, VirtAddr);
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE

@@ -37,7 +37,7 @@ class TextBuffer {
 // Short names, as options and JSON spell them.
 [[nodiscard]] const char* name_of(Arch arch);
 [[nodiscard]] const char* name_of(UserModel model);
-[[nodiscard]] const char* name_of(Placement placement);
+[[nodiscard]] const char* name_of(RegionPlacement placement);
 [[nodiscard]] const char* name_of(Growth growth);
 [[nodiscard]] const char* name_of(Accessor accessor);
 [[nodiscard]] const char* name_of(StrayAccess stray);

@@ -53,6 +53,8 @@ class MemoryObject {
   [[nodiscard]] ByteCount size() const { return ByteCount(size_.load(std::memory_order_acquire)); }
   [[nodiscard]] PageCount page_count() const { return pages_for(size()); }
   [[nodiscard]] bool is_file() const { return pager_ != nullptr; }
+  // Null: anonymous.
+  [[nodiscard]] Pager* pager() const { return pager_; }
 
   // A page that is in memory, retained once for the caller; for a write it is marked dirty. Does not sleep; callable
   // with a space's node lock held, inside an epoch section. Nothing where the page is not in memory or beyond the end.
@@ -137,7 +139,7 @@ class ObjectStore {
   [[nodiscard]] Result<MemoryObject<F>*> create_anonymous(ByteCount size) {
     return objects_.create(*this, nullptr, size);
   }
-  // The pages of a file of this size. Error: no_memory. The pager must outlive the object.
+  // The pages of a file of this size. Error: no_memory. The pager must outlive the object, which tells it its end.
   [[nodiscard]] Result<MemoryObject<F>*> create_file(Pager& pager, ByteCount size) {
     return objects_.create(*this, &pager, size);
   }

@@ -18,6 +18,9 @@ class Pager {
   // Keeps a page. The page may be written meanwhile; then it will be handed over again. Errors: io_error, no_space.
   [[nodiscard]] virtual Result<void> write(PageIndex index, std::span<const std::byte> page) = 0;
 
+  // The object whose pages these are has ended and asks no more: whoever lives for it may end.
+  virtual void object_ended() {}
+
  protected:
   ~Pager() = default;
 };

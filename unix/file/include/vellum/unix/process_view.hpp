@@ -1,0 +1,62 @@
+// What /proc shows of processes and of the system: a port that unix/process implements, and tests. The functions may
+// sleep. A process is named by the id of its first thread, a thread by its own.
+#pragma once
+
+#include <optional>
+
+#include <vellum/unix/file_table.hpp>
+#include <vellum/unix/text_sink.hpp>
+#include <vellum/unix/types.hpp>
+
+namespace vellum::unix {
+
+// The process with the lowest id above `after`; nothing where there is none.
+[[nodiscard]] std::optional<ProcessId> next_process(ProcessId after);
+// The thread of a process with the lowest id above `after`. Nothing for a process that there is not.
+[[nodiscard]] std::optional<ProcessId> next_thread(ProcessId process, ProcessId after);
+
+struct ProcessOwner {
+  UserId user;
+  GroupId group;
+};
+// Error of all that follow: no_process.
+[[nodiscard]] Result<ProcessOwner> process_owner(ProcessId process);
+
+// Files of /proc/PID whose text unix/process writes, in Linux 6.1's format.
+enum class ProcessText : std::uint8_t {
+  command_line,  // the arguments, each ended by a zero byte
+  environment,   // likewise
+  name,          // comm: without the newline
+  status,
+  stat,
+  statm,
+  maps,
+  limits,
+  auxiliary,  // auxv, in binary
+};
+// `thread` is the process itself or one of its threads.
+[[nodiscard]] Result<void> write_process_text(ProcessId thread, ProcessText which, TextSink& sink);
+
+// Descriptors, root and current directory. Nothing in it for a process that has ended.
+[[nodiscard]] Result<FileContext> process_files(ProcessId process);
+// The program that it runs; error no_entry where there is none (the kernel's own).
+[[nodiscard]] Result<Path> process_program(ProcessId process);
+
+// What the scheduler has counted since boot.
+struct SystemFigures {
+  Nanoseconds user{0};
+  Nanoseconds system{0};
+  Nanoseconds idle{0};
+  std::uint64_t context_switches = 0;
+  std::uint64_t processes_made = 0;
+  std::uint64_t threads = 0;
+  std::uint64_t running = 0;
+  std::uint64_t blocked = 0;
+  ProcessId last_made;
+  std::uint32_t load_hundredths[3] = {};  // over 1, 5, 15 minutes
+  std::uint64_t faults = 0;
+  std::uint64_t major_faults = 0;
+};
+[[nodiscard]] SystemFigures system_figures();
+
+}  // namespace vellum::unix
