@@ -89,7 +89,7 @@ std::vector<std::string> qemu_command(const MachineSettings& settings, int run_c
                                     "-accel",
                                     settings.use_kvm ? "kvm" : "tcg",
                                     "-machine",
-                                    "microvm,isa-serial=on,rtc=off,pit=off,pic=off",
+                                    "microvm,acpi=off,isa-serial=on,rtc=off,pit=off,pic=off",
                                     "-cpu",
                                     "max",
                                     "-m",
