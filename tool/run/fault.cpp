@@ -74,7 +74,7 @@ std::string instruction_line(const FaultRecord& fault, const InstructionText& in
 }
 
 std::string region_line(const Explanation& explanation) {
-  const Region& region = *explanation.region;
+  const LayoutRegion& region = *explanation.region;
   const std::string end =
       region.range.last().value() == ~std::uint64_t{0} ? "the top" : hex_text(region.range.last().value());
   return fmt::format("{}, {} to {}: {}", region.row->name, hex_text(region.range.start().value()), end,

@@ -36,7 +36,7 @@ std::string why_not_mapped(const FaultRecord& fault, std::uint64_t address, cons
     return is_call ? "a call through a null function pointer: nothing is mapped at 0"
                    : "nothing is mapped there. " + clue;
   }
-  const Region* const region = map.find(VirtAddr(address));
+  const LayoutRegion* const region = map.find(VirtAddr(address));
   if (region != nullptr && region->row->accessor == Accessor::kernel) {
     return "the address is the kernel's; for a program nothing is mapped there";
   }
