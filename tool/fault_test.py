@@ -127,7 +127,7 @@ class Faults(Case):
                          "Out of memory: Killed process 7 (demo) total-vm:1048576kB")
 
     def test_records_that_lack_members_or_have_wrong_ones(self):
-        for record in ({}, {"maps": 3, "registers": [], "bytes": {}, "memory": 1, "address": {}}, {"verdict": "out_of_memory"},
+        for record in ({}, {"verdict": 3}, {"maps": 3, "registers": [], "bytes": {}, "memory": 1, "address": {}}, {"verdict": "out_of_memory"},
                        {"address": "0xzz", "registers": {"rdi": None}, "maps": "00-zz\n1-0 rw-p\n", "bytes": "zz"}):
             shown = self.play(f"peer.send(FAULT, {json.dumps(record).encode()!r}); peer.exit(11)")
             self.assertEqual(shown.returncode, 139)

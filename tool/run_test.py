@@ -232,7 +232,7 @@ class Ends(Case):
     def test_panic_shows_the_log(self):
         shown = self.play("peer.say('boot\\r\\npanic: no more\\r\\n'); time.sleep(60)")
         self.assertEqual((shown.returncode, shown.stdout), (125, b""))
-        self.assertRegex(shown.stderr.decode(), r"kernel: boot\nkernel: panic: no more\nvellum: the kernel panicked")
+        self.assertRegex(shown.stderr.decode(), r"kernel: boot\nkernel: panic: no more\nvellum: the kernel failed")
 
     def test_death_of_qemu_shows_what_it_said(self):
         shown = self.play("print('qemu: no luck', flush=True); sys.exit(1)")
@@ -280,6 +280,48 @@ class Time(Case):
 
     def test_program_in_time(self):
         self.assertEqual(self.play("peer.exit(0)", "--time", "50").returncode, 0)
+
+
+class Engines(Case):
+    def run_automatic(self, tcg_seconds=0.3, kvm_seconds=0.0, **variables):
+        """The engine that a run was given."""
+        env = self.environment(XDG_CACHE_HOME=str(self.folder), SELFTEST_TCG=str(tcg_seconds), SELFTEST_KVM=str(kvm_seconds)) | variables
+        play = self.script("peer.output(peer.words[peer.words.index('-accel') + 1].encode()); peer.exit(0)")
+        shown = self.run_words("--engine", "auto", play, env=env)
+        self.assertEqual((shown.returncode, shown.stderr), (0, b""))
+        return shown.stdout.decode()
+
+    def kept(self):
+        path = self.folder / "vellum" / "engine.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    @property
+    def has_kvm(self):
+        return os.access("/dev/kvm", os.R_OK | os.W_OK)
+
+    def test_quicker_kvm_is_found_once(self):
+        expected = "kvm" if self.has_kvm else "tcg"
+        self.assertEqual(self.run_automatic(), expected)
+        self.assertEqual(self.run_automatic(kvm_seconds=10), expected)
+        if self.has_kvm:
+            self.assertEqual((self.kept()["schema"], self.kept()["engine"]), ("vellum.engine/1", "kvm"))
+
+    def test_slower_or_failing_kvm_is_not_used_and_not_tried_again(self):
+        for kvm_seconds in (10, -1):
+            start = time.monotonic()
+            self.assertEqual(self.run_automatic(kvm_seconds=kvm_seconds), "tcg")
+            self.assertLess(time.monotonic() - start, 5)
+            self.assertEqual(self.run_automatic(), "tcg")
+            (self.folder / "vellum" / "engine.json").unlink(missing_ok=True)
+
+    def test_nothing_is_tried_where_nothing_can_be_kept(self):
+        self.assertEqual(self.run_automatic(XDG_CACHE_HOME="/dev/null"), "tcg")
+
+    def test_cache_that_is_none(self):
+        (self.folder / "vellum").mkdir()
+        for text in ("", "[]", "{}", '{"schema": 3, "host": [], "engine": {}}', "\xff"):
+            (self.folder / "vellum" / "engine.json").write_text(text)
+            self.assertEqual(self.run_automatic(kvm_seconds=-1), "tcg")
 
 
 class Signals(Case):
@@ -409,7 +451,7 @@ class OnTerminal(Case):
 
     def test_own_words_start_at_the_first_column(self):
         process = self.begin("peer.output(b'half'); peer.say('panic: x\\n'); time.sleep(60)")
-        shown = self.read_until(b"panicked")
+        shown = self.read_until(b"the kernel failed")
         self.assertIn(b"kernel: panic: x\r\n", shown)
         self.assertEqual(process.wait(TIMEOUT), 125)
 

@@ -79,7 +79,16 @@ class Peer:
         time.sleep(60)  # a kernel that does not power off is ended all the same
 
 
+def self_test(words):
+    """As long as the environment says, for the engine; a failure if that is negative."""
+    seconds = float(os.environ["SELFTEST_" + words[words.index("-accel") + 1].upper()])
+    time.sleep(max(seconds, 0))
+    sys.exit(33 if seconds >= 0 else 134)
+
+
 def main():
+    if sys.argv[sys.argv.index("-append") + 1] == "selftest":
+        self_test(sys.argv)
     peer = Peer(sys.argv)
     with open(peer.all("argument")[0]) as script:
         code = script.read()

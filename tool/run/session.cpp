@@ -244,9 +244,8 @@ void Session::machine_ended() {
   log_.flush();
   const int status = machine_.finish();
   if (!is_finished_) {
-    const std::string reason = log_.has_panic()
-                                   ? "the kernel panicked"
-                                   : fmt::format("QEMU ended with {} before the program", death_of(status));
+    const std::string reason =
+        log_.has_panic() ? "the kernel failed" : fmt::format("QEMU ended with {} before the program", death_of(status));
     end({EndKind::machine_failed, kVellumFailed, reason});
   }
 }
@@ -424,7 +423,7 @@ void Session::check_deadlines() {
     send(make_frame(run::ToKernel::signal, {SIGKILL}));
   }
   if (is_over(kill_at_)) {
-    return log_.has_panic() ? end({EndKind::machine_failed, kVellumFailed, "the kernel panicked"})
+    return log_.has_panic() ? end({EndKind::machine_failed, kVellumFailed, "the kernel failed"})
                             : end({EndKind::killed, kSignalBase + SIGKILL});
   }
   if (is_over(unanswered_)) {
