@@ -15,7 +15,7 @@ namespace vellum::kernel {
 
 #if defined(__x86_64__)
 namespace addresses = amd64_layout;
-static_assert(pc::kDirectMap == amd64_layout::kSegkpmBase);
+static_assert(pc::kBootDirectMap == amd64_layout::kSegkpmBase);
 #else
 namespace addresses = i386_layout;
 #endif

@@ -17,11 +17,11 @@ constexpr unsigned kGigabytePage = 3;  // 1 GB
 
 }  // namespace
 
-Result<void> KernelTables::build(const MemoryMap& ram, const pc::CpuFeatures& features) {
+Result<void> KernelTables::build(const MemoryMap& ram, const pc::CpuFeatures& features,
+                                 std::span<const VirtRange> regions) {
   attributes_.largest_level = features.gigabyte_pages ? kGigabytePage : kLargePage;
   attributes_.lifetime = features.global_pages ? Lifetime::global : Lifetime::of_root;
-  root_ =
-      VELLUM_TRY(tables_.store().create(Format::kLevels, entry_count<Format>(Format::kLevels), Vpn(0), LockRank::node));
+  VELLUM_TRY(space_.start(regions));
   VELLUM_TRY(map_image());
   VELLUM_TRY(map_ram(PhysRange::between(PhysAddr(0), kFirstMegabyte)));
   for (const FrameRange& range : ram.ranges()) {
@@ -59,7 +59,7 @@ Result<void> KernelTables::map_ram(PhysRange range) {
     } else if (from < code.start()) {
       to = std::min(to, code.start());
     }
-    VELLUM_TRY(map(VirtRange::must(pc::kDirectMap + ByteCount(from.value()), to - from), from, prot));
+    VELLUM_TRY(map(VirtRange::must(pc::direct_map() + ByteCount(from.value()), to - from), from, prot));
     from = to;
   }
   return {};
@@ -68,7 +68,7 @@ Result<void> KernelTables::map_ram(PhysRange range) {
 Result<void> KernelTables::map(VirtRange range, PhysAddr first, Prot prot) {
   WiredAttributes attributes = attributes_;
   attributes.rights = {.write = prot.can_write(), .execute = prot.can_execute(), .user = false};
-  return map_wired(tables_, *root_, range, first, attributes);
+  return space_.map(range, first, attributes);
 }
 
 }  // namespace vellum::kernel

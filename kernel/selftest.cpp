@@ -30,7 +30,7 @@ constinit unsigned char return_in_data = kReturn;
 
 VirtAddr address_of_symbol(const void* symbol) { return VirtAddr(reinterpret_cast<pc::Word>(symbol)); }
 
-VirtAddr in_direct_map(VirtAddr in_image) { return pc::kDirectMap + ((in_image - kImageOffset) - VirtAddr(0)); }
+VirtAddr in_direct_map(VirtAddr in_image) { return pc::direct_map() + ((in_image - kImageOffset) - VirtAddr(0)); }
 
 }  // namespace
 
@@ -56,6 +56,9 @@ void test_kernel_tables() {
 
 void run_selftest(Kernel& kernel) {
   test_kernel_tables();
+#if defined(__x86_64__)
+  test_layout();
+#endif
   test_spaces(kernel);
 }
 

@@ -108,7 +108,7 @@ void test_refusals(VirtAddr data, VirtAddr unmapped) {
   expect_refused("read through a null pointer", user_program_read, VirtAddr(0), Access::read, FaultVerdict::no_mapping);
   expect_refused("read of kernel text", user_program_read, image_text().start(), Access::read,
                  FaultVerdict::no_mapping);
-  expect_refused("write to the direct map", user_program_write, pc::kDirectMap, Access::write,
+  expect_refused("write to the direct map", user_program_write, pc::direct_map(), Access::write,
                  FaultVerdict::no_mapping);
 }
 

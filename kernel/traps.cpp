@@ -4,15 +4,47 @@
 
 #include "probe.hpp"
 #include "user.hpp"
+#if defined(VELLUM_RUNS_PROGRAMS)
+#include <vellum/pc/interrupts.hpp>
+
+#include "processor.hpp"
+#endif
 
 namespace vellum::pc {
+
+namespace {
+
+// What programs under UNIX cause, and interrupts; the 32-bit kernel has neither yet.
+bool serve_programs(TrapFrame& frame) {
+#if defined(VELLUM_RUNS_PROGRAMS)
+  return handle_interrupt(frame) || kernel::signal_program(frame);
+#else
+  (void)frame;
+  return false;
+#endif
+}
+
+bool resolve_program_fault(TrapFrame& frame, const PageFault& fault) {
+#if defined(VELLUM_RUNS_PROGRAMS)
+  return kernel::resolve_program_fault(frame, fault);
+#else
+  (void)frame;
+  (void)fault;
+  return false;
+#endif
+}
+
+}  // namespace
 
 void on_trap(TrapFrame& frame) {
   if (frame.vector == kPageFaultVector) {
     const PageFault fault = page_fault(frame);
-    if (kernel::end_probe(frame) || kernel::resolve_fault(frame, fault)) {
+    if (kernel::end_probe(frame) || resolve_program_fault(frame, fault) || kernel::resolve_fault(frame, fault)) {
       return;
     }
+  }
+  if (kernel::end_probe(frame) || serve_programs(frame)) {
+    return;
   }
   if (frame.vector == kUserCallVector && frame.from_user()) {
     kernel::user_calls(frame);

@@ -35,7 +35,7 @@ std::string clue_text(const AddressMap& map, const Explanation& explanation) {
 void print_field(const char* name, const std::string& value) { fmt::print("{:<10}{}\n", name, value); }
 
 // Accesses with the same outcome share a line.
-void print_outcomes(const char* who, const Region& region, Privilege privilege) {
+void print_outcomes(const char* who, const LayoutRegion& region, Privilege privilege) {
   for (std::size_t i = 0; i < std::size(kAccesses);) {
     const Outcome outcome = outcome_of(region, privilege, kAccesses[i].access);
     std::string names = kAccesses[i].name;
@@ -74,7 +74,7 @@ std::string below_text(const Explanation& explanation, Arch arch) {
 
 void print_text(const AddressMap& map, const Explanation& explanation) {
   const Arch arch = map.arch();
-  const Region& region = *explanation.region;
+  const LayoutRegion& region = *explanation.region;
   const RegionRow& row = *region.row;
   const std::string symbol = row.symbol[0] == '\0' ? "" : fmt::format(" ({})", row.symbol);
   print_field("address", fmt::format("{}   {} into the region", address_text(explanation.address, arch),
@@ -88,7 +88,7 @@ void print_text(const AddressMap& map, const Explanation& explanation) {
                             ? "nobody"
                             : fmt::format("{}; pages of {}", access_text(row), page_sizes_text(row.page_sizes)));
   for (const RegionRow& part : region.parts) {
-    const std::string anchor = part.placement == Placement::by_program
+    const std::string anchor = part.placement == RegionPlacement::by_program
                                    ? ""
                                    : fmt::format(" from {}", address_text(part.start.in(map.landmarks()), arch));
     print_field("in it", fmt::format("{}{}: {}", part.name, anchor, part.purpose));
@@ -102,7 +102,7 @@ void print_text(const AddressMap& map, const Explanation& explanation) {
   print_field("below", below_text(explanation, arch));
 }
 
-nlohmann::ordered_json outcomes_json(const Region& region, Privilege privilege) {
+nlohmann::ordered_json outcomes_json(const LayoutRegion& region, Privilege privilege) {
   nlohmann::ordered_json json;
   for (const auto& [access, name] : kAccesses) {
     const Outcome outcome = outcome_of(region, privilege, access);
@@ -111,7 +111,7 @@ nlohmann::ordered_json outcomes_json(const Region& region, Privilege privilege) 
   return json;
 }
 
-nlohmann::ordered_json neighbour_json(const Region* neighbour, ByteCount distance, const AddressMap& map) {
+nlohmann::ordered_json neighbour_json(const LayoutRegion* neighbour, ByteCount distance, const AddressMap& map) {
   if (neighbour == nullptr) {
     return nullptr;
   }
@@ -129,7 +129,7 @@ nlohmann::ordered_json heading_json(const AddressMap& map, VirtAddr address) {
 }
 
 void print_json(const AddressMap& map, const Explanation& explanation) {
-  const Region& region = *explanation.region;
+  const LayoutRegion& region = *explanation.region;
   nlohmann::ordered_json document = heading_json(map, explanation.address);
   document["region"] = region_json(region, map);
   document["offset"] = (explanation.address - region.range.start()).value();

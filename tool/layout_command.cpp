@@ -32,13 +32,13 @@ class Picture {
     fmt::print("{} kernel, {} of memory, user half: {}\n\n", name_of(map_.arch()), size_text(map_.physical_top()),
                name_of(map_.model()));
     border(std::string(address_width_, ' '), '+', "");
-    for (const Region& region : map_.regions()) {
+    for (const LayoutRegion& region : map_.regions()) {
       print_region(region);
     }
   }
 
  private:
-  void print_region(const Region& region) const {
+  void print_region(const LayoutRegion& region) const {
     const RegionRow& row = *region.row;
     const bool is_used = row.accessor != Accessor::nobody;
     const std::string who = is_used ? "  " + access_text(row) : "";
@@ -53,9 +53,9 @@ class Picture {
   static std::string label(const RegionRow& row) {
     const std::string symbol = row.symbol;
     switch (row.placement) {
-      case Placement::floating:
+      case RegionPlacement::floating:
         return symbol.empty() ? "(floats)" : symbol + " (floats)";
-      case Placement::fixed_or_lower:
+      case RegionPlacement::fixed_or_lower:
         return symbol.empty() ? "" : symbol + " (lower above 256 GB)";
       default:
         return symbol;
@@ -87,11 +87,11 @@ void print_markdown_row(const RegionRow& row, const std::string& from, const std
 void print_markdown(const AddressMap& map) {
   fmt::print("| from | region | size | place | access | pages | a stray access | what it is for |\n");
   fmt::print("|---|---|---|---|---|---|---|---|\n");
-  for (const Region& region : map.regions()) {
+  for (const LayoutRegion& region : map.regions()) {
     print_markdown_row(*region.row, fmt::format("`{}`", address_text(region.range.start(), map.arch())),
                        size_text(region.range.size()));
     for (const RegionRow& part : region.parts) {
-      const bool has_anchor = part.placement != Placement::by_program;
+      const bool has_anchor = part.placement != RegionPlacement::by_program;
       print_markdown_row(
           part,
           has_anchor ? fmt::format("in it, `{}`", address_text(part.start.in(map.landmarks()), map.arch())) : "in it",
@@ -106,7 +106,7 @@ void print_json(const AddressMap& map) {
                                      {"user", name_of(map.model())},
                                      {"memory", map.physical_top().value()},
                                      {"regions", nlohmann::ordered_json::array()}};
-  for (const Region& region : map.regions()) {
+  for (const LayoutRegion& region : map.regions()) {
     document["regions"].push_back(region_json(region, map));
   }
   fmt::print("{}\n", document.dump(2));

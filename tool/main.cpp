@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <fmt/core.h>
 
@@ -36,16 +37,48 @@ void add_help_command(CLI::App& app, ExitStatus& status) {
   });
 }
 
+// Takes the program that `vellum run` is to run off the command line, with all that follows it: options of `run` end at
+// the first word that is no option, or after `--`. Only its name stays, behind a `--`.
+std::vector<std::string> take_program(const CLI::App& app, std::vector<std::string>& line) {
+  std::size_t first = 1;
+  bool has_mark = false;
+  for (; first < line.size() && line[first].starts_with('-'); ++first) {
+    has_mark = line[first] == "--";
+    if (has_mark) {
+      break;
+    }
+    const std::size_t equals = line[first].find('=');
+    const CLI::Option* const option = app.get_subcommand("run")->get_option_no_throw(line[first].substr(0, equals));
+    if (option == nullptr) {
+      return {};  // a mistake that the parser will tell
+    }
+    first += equals == std::string::npos && option->get_expected_max() != 0 ? 1 : 0;  // its value
+  }
+  if (first >= line.size()) {
+    return {};
+  }
+  const auto start = line.begin() + static_cast<std::ptrdiff_t>(first);
+  std::vector<std::string> program(start + (has_mark ? 1 : 0), line.end());
+  line.erase(start, line.end());
+  if (!program.empty()) {
+    line.insert(line.end(), {"--", program.front()});  // as much as the parser must see
+  }
+  return program;
+}
+
 int run(int argument_count, char** arguments) {
-  CLI::App app("Look at Vellum's virtual memory: where everything lies in an address space, and why.", "vellum");
+  CLI::App app(
+      "Run programs on Vellum, and look at its virtual memory: where everything lies in an address space, and why.",
+      "vellum");
   app.set_version_flag("--version", "vellum " VELLUM_VERSION);
   app.require_subcommand(1);
   app.footer(
       "Examples:\n"
       "  vellum layout --memory 512G        the 64-bit kernel's map on a machine with 512 GiB\n"
       "  vellum explain 0x2a                what lies there, and what an access to it means\n"
+      "  vellum run busybox ls -l /         run a Linux program on the kernel\n"
       "\n"
-      "Exit status: 0 answered, 1 there is no such layout or address, 2 wrong usage.\n"
+      "Exit status: 0 answered, 1 there is no such layout or address, 2 wrong usage; of `run` that of its program.\n"
       "`vellum help COMMAND` shows the options and examples of a command.");
   app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
     const auto parsed = failed->get_subcommands();
@@ -55,6 +88,8 @@ int run(int argument_count, char** arguments) {
   ExitStatus status = ExitStatus::ok;
   add_layout_command(app, status);
   add_explain_command(app, status);
+  std::vector<std::string> program;
+  add_run_command(app, program, status);
   add_help_command(app, status);
 
   if (argument_count > 1 && arguments[1][0] != '-' && !has_command(app, arguments[1])) {
@@ -62,7 +97,12 @@ int run(int argument_count, char** arguments) {
     return static_cast<int>(ExitStatus::usage);
   }
   try {
-    app.parse(argument_count, arguments);
+    std::vector<std::string> line(arguments + std::min(argument_count, 1), arguments + argument_count);
+    if (!line.empty() && line.front() == "run") {
+      program = take_program(app, line);
+    }
+    std::ranges::reverse(line);  // as CLI11 wants it
+    app.parse(line);
   } catch (const CLI::ParseError& error) {
     // --help and --version arrive here too, as errors of code 0.
     return static_cast<int>(app.exit(error) == 0 ? ExitStatus::ok : ExitStatus::usage);

@@ -58,7 +58,7 @@ std::string access_text(const RegionRow& row) {
 
 std::string page_sizes_text(PageSizes sizes) { return fmt::format("{}", fmt::join(page_size_names(sizes), ", ")); }
 
-nlohmann::ordered_json region_json(const Region& region, const AddressMap& map) {
+nlohmann::ordered_json region_json(const LayoutRegion& region, const AddressMap& map) {
   const bool ends_at_the_top = region.range.end() == VirtAddr(0);
   nlohmann::ordered_json json = row_json(*region.row);
   json["start"] = hex_text(region.range.start().value());
@@ -66,7 +66,7 @@ nlohmann::ordered_json region_json(const Region& region, const AddressMap& map) 
   json["size"] = region.range.size().value();
   for (const RegionRow& part : region.parts) {
     nlohmann::ordered_json part_json = row_json(part);
-    if (part.placement != Placement::by_program) {
+    if (part.placement != RegionPlacement::by_program) {
       part_json["anchor"] = hex_text(part.start.in(map.landmarks()).value());
     }
     json["parts"].push_back(part_json);

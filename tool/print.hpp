@@ -28,6 +28,6 @@ template <class Writer>
 [[nodiscard]] std::string page_sizes_text(PageSizes sizes);  // "4 KiB, 2 MiB", or "" for none
 
 // Everything that the table says of a region.
-[[nodiscard]] nlohmann::ordered_json region_json(const Region& region, const AddressMap& map);
+[[nodiscard]] nlohmann::ordered_json region_json(const LayoutRegion& region, const AddressMap& map);
 
 }  // namespace vellum::tool

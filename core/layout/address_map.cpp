@@ -97,12 +97,12 @@ std::optional<LayoutProblem> AddressMap::place(std::span<const RegionRow> rows) 
 
 void AddressMap::append(const RegionRow& row, VirtAddr start, VirtAddr end) {
   VELLUM_CHECK(count_ < kMaxRegions);
-  regions_[count_++] = Region{&row, VirtRange::must(start, end - start), {}};
+  regions_[count_++] = LayoutRegion{&row, VirtRange::must(start, end - start), {}};
   floor_ = start;
 }
 
-const Region* AddressMap::find(VirtAddr address) const {
-  for (const Region& region : regions()) {
+const LayoutRegion* AddressMap::find(VirtAddr address) const {
+  for (const LayoutRegion& region : regions()) {
     if (region.range.contains(address)) {
       return &region;
     }
@@ -110,8 +110,8 @@ const Region* AddressMap::find(VirtAddr address) const {
   return nullptr;
 }
 
-const Region* AddressMap::find(RegionId id) const {
-  for (const Region& region : regions()) {
+const LayoutRegion* AddressMap::find(RegionId id) const {
+  for (const LayoutRegion& region : regions()) {
     if (region.row->id == id) {
       return &region;
     }

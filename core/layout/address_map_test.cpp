@@ -46,7 +46,7 @@ class Sizes {
 // Each address in exactly one region: the regions follow each other without a gap, from the top to 0.
 void expect_whole_space_covered(const AddressMap& map) {
   VirtAddr expected_end = map.space_end();
-  for (const Region& region : map.regions()) {
+  for (const LayoutRegion& region : map.regions()) {
     EXPECT_FALSE(region.range.empty());
     EXPECT_EQ(region.range.end(), expected_end);
     EXPECT_TRUE(region.range.start().is_page_aligned());
@@ -56,7 +56,7 @@ void expect_whole_space_covered(const AddressMap& map) {
 }
 
 void expect_found_at_its_borders(const AddressMap& map) {
-  for (const Region& region : map.regions()) {
+  for (const LayoutRegion& region : map.regions()) {
     EXPECT_TRUE(map.find(region.range.start()) == &region);
     EXPECT_TRUE(map.find(region.range.start() + 1_B) == &region);
     EXPECT_TRUE(map.find(region.range.last()) == &region);
@@ -277,7 +277,7 @@ void expect_all(const AddressMap& map, std::span<const Named> expected) {
   for (const Named& named : expected) {
     bool found = false;
     for (; next < map.regions().size() && !found; ++next) {
-      const Region& region = map.regions()[next];
+      const LayoutRegion& region = map.regions()[next];
       found = region.row->id == named.id && (named.start == kFloats || region.range.start() == VirtAddr(named.start));
       for (const RegionRow& part : region.parts) {
         found = found || (part.id == named.id &&
@@ -358,7 +358,7 @@ TEST(AddressMap, NoPageIsBothWritableAndExecutableInTheKernel) {
   for (const Kind kind : {kKinds[0], kKinds[3]}) {
     const auto map = map_for(kind, 4_GiB);
     ASSERT_TRUE(map.has_value());
-    for (const Region& region : map->regions()) {
+    for (const LayoutRegion& region : map->regions()) {
       if (region.row->accessor == Accessor::kernel) {
         EXPECT_FALSE(region.row->rights.can_write() && region.row->rights.can_execute());
       }

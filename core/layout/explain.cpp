@@ -12,7 +12,7 @@ struct ClueFound {
   std::uint64_t value = 0;
 };
 
-ClueFound find_clue(const AddressMap& map, const Region& region, VirtAddr address) {
+ClueFound find_clue(const AddressMap& map, const LayoutRegion& region, VirtAddr address) {
   const Landmarks& at = map.landmarks();
   const ByteCount to_last = map.space_end() - ByteCount(1) - address;
   if (to_last.value() < kErrorNumbers) {
@@ -92,17 +92,17 @@ Outcome outcome_for_user(const RegionRow& row, Access access) {
 }  // namespace
 
 std::optional<Explanation> explain(const AddressMap& map, VirtAddr address) {
-  const Region* region = map.find(address);
+  const LayoutRegion* region = map.find(address);
   if (region == nullptr) {
     return std::nullopt;
   }
-  const Region* const first = map.regions().data();
-  const Region* const last = first + (map.regions().size() - 1);
-  const Region* above = region == first ? nullptr : region - 1;
+  const LayoutRegion* const first = map.regions().data();
+  const LayoutRegion* const last = first + (map.regions().size() - 1);
+  const LayoutRegion* above = region == first ? nullptr : region - 1;
   while (above != nullptr && above->row->id == RegionId::unused) {
     above = above == first ? nullptr : above - 1;
   }
-  const Region* below = region == last ? nullptr : region + 1;
+  const LayoutRegion* below = region == last ? nullptr : region + 1;
   while (below != nullptr && below->row->id == RegionId::unused) {
     below = below == last ? nullptr : below + 1;
   }
@@ -117,7 +117,7 @@ std::optional<Explanation> explain(const AddressMap& map, VirtAddr address) {
                      found.value};
 }
 
-Outcome outcome_of(const Region& region, Privilege privilege, Access access) {
+Outcome outcome_of(const LayoutRegion& region, Privilege privilege, Access access) {
   return privilege == Privilege::user ? outcome_for_user(*region.row, access) : outcome_for_kernel(*region.row, access);
 }
 

@@ -161,7 +161,7 @@ TEST(Explain, WhatAnAccessLeadsTo) {
   };
   const AddressMap map = wide();
   for (const Access6& row : kExpected) {
-    const Region* region = map.find(row.region);
+    const LayoutRegion* region = map.find(row.region);
     ASSERT_TRUE(region != nullptr);
     EXPECT_TRUE(outcome_of(*region, Privilege::user, Access::read) == row.user_read);
     EXPECT_TRUE(outcome_of(*region, Privilege::user, Access::write) == row.user_write);

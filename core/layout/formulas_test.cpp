@@ -291,7 +291,7 @@ TEST(UserHalf, UnlimitedStackLeavesRoomForMappings) {
       const auto map = AddressMap::create(KernelInputs::for_memory(Arch::amd64, memory), user);
       ASSERT_TRUE(map.has_value());
       EXPECT_TRUE(map->find(RegionId::user_stack) != nullptr);
-      const Region* mappings =
+      const LayoutRegion* mappings =
           map->find(model == UserModel::illumos ? RegionId::shared_objects : RegionId::user_memory);
       ASSERT_TRUE(mappings != nullptr);
       EXPECT_GE(mappings->range.size(), 64_GiB / (model == UserModel::program32 ? 32 : 1));

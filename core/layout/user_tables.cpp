@@ -12,7 +12,7 @@ constexpr VirtAddr kZero{0};
 // Rows that are alike in every user half.
 
 constexpr RegionRow nobody(RegionId id, const char* name, const char* symbol, Bound start, Bound end,
-                           Placement placement, const char* purpose) {
+                           RegionPlacement placement, const char* purpose) {
   return {id,
           name,
           symbol,
@@ -28,7 +28,8 @@ constexpr RegionRow nobody(RegionId id, const char* name, const char* symbol, Bo
 }
 
 constexpr RegionRow mappings(RegionId id, const char* name, const char* symbol, Bound start, Bound end,
-                             Placement placement, Growth growth, const char* purpose, RowKind kind = RowKind::region) {
+                             RegionPlacement placement, Growth growth, const char* purpose,
+                             RowKind kind = RowKind::region) {
   return {id,
           name,
           symbol,
@@ -44,7 +45,7 @@ constexpr RegionRow mappings(RegionId id, const char* name, const char* symbol, 
           kind};
 }
 
-constexpr RegionRow stack(Placement placement) {
+constexpr RegionRow stack(RegionPlacement placement) {
   return {RegionId::user_stack,
           "user stack",
           "",
@@ -59,28 +60,29 @@ constexpr RegionRow stack(Placement placement) {
           "The program's stack, as low as its limit lets it grow; never executable."};
 }
 
-constexpr RegionRow guard(Placement placement) {
+constexpr RegionRow guard(RegionPlacement placement) {
   return nobody(RegionId::stack_guard, "stack guard gap", "", &Landmarks::guard_start, &Landmarks::stack_start,
                 placement, "Kept free, so that a stack that overflows faults instead of writing into a mapping.");
 }
 
 constexpr RegionRow hole() {
-  return nobody(RegionId::va_hole, "VA hole", "", amd64_layout::kHoleStart, amd64_layout::kHoleEnd, Placement::fixed,
+  return nobody(RegionId::va_hole, "VA hole", "", amd64_layout::kHoleStart, amd64_layout::kHoleEnd,
+                RegionPlacement::fixed,
                 "No addresses: bits 63 to 47 of an address must be equal, and here they are not.");
 }
 
 constexpr RegionRow hole_guard() {
   return nobody(RegionId::hole_guard, "last page below the hole", "", amd64_layout::kHoleGuard,
-                amd64_layout::kHoleStart, Placement::fixed,
+                amd64_layout::kHoleStart, RegionPlacement::fixed,
                 "Never mapped, so that no instruction ends, and no SYSCALL returns, in the hole.");
 }
 
 constexpr RegionRow out_of_reach(Bound start, Bound end, const char* purpose) {
-  return nobody(RegionId::out_of_reach, "out of reach", "", start, end, Placement::derived, purpose);
+  return nobody(RegionId::out_of_reach, "out of reach", "", start, end, RegionPlacement::derived, purpose);
 }
 
 constexpr RegionRow invalid() {
-  return nobody(RegionId::invalid, "invalid", "", kZero, kLowestUserAddress, Placement::fixed,
+  return nobody(RegionId::invalid, "invalid", "", kZero, kLowestUserAddress, RegionPlacement::fixed,
                 "Never mapped, to catch a bunch of mistakes: values here are small numbers, not pointers.");
 }
 
@@ -90,49 +92,51 @@ constexpr RegionRow narrow(RegionRow row) {
   return row;
 }
 
-constexpr RegionRow part(RegionId id, const char* name, Bound anchor, Placement placement, Growth growth,
+constexpr RegionRow part(RegionId id, const char* name, Bound anchor, RegionPlacement placement, Growth growth,
                          const char* purpose) {
   return mappings(id, name, "", anchor, anchor, placement, growth, purpose, RowKind::part);
 }
 
 constexpr RegionRow heap(Bound text) {
-  return part(RegionId::user_heap, "user heap", text, Placement::by_program, Growth::up,
+  return part(RegionId::user_heap, "user heap", text, RegionPlacement::by_program, Growth::up,
               "What brk gives, for malloc; begins after the data and is not executable.");
 }
 
 constexpr RegionRow data(Bound text) {
-  return part(RegionId::user_data, "user data", text, Placement::by_program, Growth::none,
+  return part(RegionId::user_data, "user data", text, RegionPlacement::by_program, Growth::none,
               "The program's variables, after its text and not executable.");
 }
 
 constexpr RegionRow text(Bound start) {
-  return part(RegionId::user_text, "user text", start, Placement::fixed, Growth::none,
+  return part(RegionId::user_text, "user text", start, RegionPlacement::fixed, Growth::none,
               "The program's instructions and constants, from this address on; not writable.");
 }
 
 constexpr RegionRow shared_objects(Bound top) {
-  return part(RegionId::shared_objects, "shared objects", top, Placement::floating, Growth::down,
+  return part(RegionId::shared_objects, "shared objects", top, RegionPlacement::floating, Growth::down,
               "Shared libraries, shared memory and other mappings without a wish, placed downwards from here.");
 }
 
 constexpr RegionRow kIllumosAmd64[] = {
-    stack(Placement::fixed_or_lower),
-    guard(Placement::fixed_or_lower),
+    stack(RegionPlacement::fixed_or_lower),
+    guard(RegionPlacement::fixed_or_lower),
     mappings(RegionId::stack_room, "room under the stack", "", &Landmarks::mapping_top, &Landmarks::guard_start,
-             Placement::fixed_or_lower, Growth::none,
+             RegionPlacement::fixed_or_lower, Growth::none,
              "Left free by mappings without a wish, so that the stack limit can still be raised."),
     mappings(RegionId::shared_objects, "shared objects", "", amd64_layout::kHoleEnd, &Landmarks::mapping_top,
-             Placement::fixed, Growth::down,
+             RegionPlacement::fixed, Growth::down,
              "Shared libraries, shared memory and other mappings without a wish, placed downwards from the top."),
     hole(),
     hole_guard(),
     mappings(RegionId::user_memory, "the program", "", amd64_layout::kUserText, amd64_layout::kHoleGuard,
-             Placement::fixed, Growth::up, "The program's text, its data, and the heap that grows upwards after them."),
+             RegionPlacement::fixed, Growth::up,
+             "The program's text, its data, and the heap that grows upwards after them."),
     heap(amd64_layout::kUserText),
     data(amd64_layout::kUserText),
     text(amd64_layout::kUserText),
-    mappings(RegionId::low_programs, "low programs", "", kLowestUserAddress, amd64_layout::kUserText, Placement::fixed,
-             Growth::none, "Programs linked to a fixed address below the usual one (often 0x400000) keep it."),
+    mappings(RegionId::low_programs, "low programs", "", kLowestUserAddress, amd64_layout::kUserText,
+             RegionPlacement::fixed, Growth::none,
+             "Programs linked to a fixed address below the usual one (often 0x400000) keep it."),
     invalid(),
 };
 
@@ -141,20 +145,20 @@ constexpr RegionRow kLinuxAmd64[] = {
                  "The upper user half, which this layout leaves empty: pointers stay below 2^47."),
     hole(),
     hole_guard(),
-    stack(Placement::fixed),
-    guard(Placement::fixed),
+    stack(RegionPlacement::fixed),
+    guard(RegionPlacement::fixed),
     mappings(RegionId::stack_room, "room under the stack", "", &Landmarks::mapping_top, &Landmarks::guard_start,
-             Placement::fixed, Growth::none,
+             RegionPlacement::fixed, Growth::none,
              "Left free by mappings without a wish, so that the stack limit can still be raised."),
     mappings(RegionId::user_memory, "the program", "", amd64_layout::kLinuxUserText, &Landmarks::mapping_top,
-             Placement::fixed, Growth::none,
+             RegionPlacement::fixed, Growth::none,
              "From below text, data and the heap that grows upwards; from above the mappings, placed downwards."),
     shared_objects(&Landmarks::mapping_top),
     heap(amd64_layout::kLinuxUserText),
     data(amd64_layout::kLinuxUserText),
     text(amd64_layout::kLinuxUserText),
     mappings(RegionId::low_programs, "low programs", "", kLowestUserAddress, amd64_layout::kLinuxUserText,
-             Placement::fixed, Growth::none,
+             RegionPlacement::fixed, Growth::none,
              "Programs linked to a fixed address (often 0x400000), their heap, and mappings that ask for this place."),
     invalid(),
 };
@@ -169,31 +173,31 @@ constexpr RegionRow kProgram32Amd64[] = {
     hole(),
     out_of_reach(i386_layout::kSpaceEnd, amd64_layout::kHoleStart, "Above the 4 GB that a 32-bit program can name."),
     nobody(RegionId::out_of_reach, "gap above USERLIMIT32", "USERLIMIT32", amd64_layout::kUserLimit32,
-           i386_layout::kSpaceEnd, Placement::fixed, "The end of the 4 GB, not given to 32-bit programs."),
+           i386_layout::kSpaceEnd, RegionPlacement::fixed, "The end of the 4 GB, not given to 32-bit programs."),
     narrow(mappings(RegionId::user_memory, "the program", "USRSTACK32", i386_layout::kUserText,
-                    amd64_layout::kUserLimit32, Placement::fixed, Growth::none, kProgram32)),
+                    amd64_layout::kUserLimit32, RegionPlacement::fixed, Growth::none, kProgram32)),
     narrow(shared_objects(&Landmarks::mapping_top)),
     narrow(heap(i386_layout::kUserText)),
     narrow(data(i386_layout::kUserText)),
     narrow(text(i386_layout::kUserText)),
-    stack(Placement::fixed),
-    guard(Placement::fixed),
+    stack(RegionPlacement::fixed),
+    guard(RegionPlacement::fixed),
     narrow(mappings(RegionId::stack_room, "room under the stack", "", kLowestUserAddress, &Landmarks::guard_start,
-                    Placement::fixed, Growth::none, kStackRoom32)),
+                    RegionPlacement::fixed, Growth::none, kStackRoom32)),
     invalid(),
 };
 
 constexpr RegionRow kIllumosI386[] = {
     narrow(mappings(RegionId::user_memory, "the program", "USRSTACK", i386_layout::kUserText, &Landmarks::kernelbase,
-                    Placement::fixed, Growth::none, kProgram32)),
+                    RegionPlacement::fixed, Growth::none, kProgram32)),
     narrow(shared_objects(&Landmarks::mapping_top)),
     narrow(heap(i386_layout::kUserText)),
     narrow(data(i386_layout::kUserText)),
     narrow(text(i386_layout::kUserText)),
-    stack(Placement::fixed),
-    guard(Placement::fixed),
+    stack(RegionPlacement::fixed),
+    guard(RegionPlacement::fixed),
     narrow(mappings(RegionId::stack_room, "room under the stack", "", kLowestUserAddress, &Landmarks::guard_start,
-                    Placement::fixed, Growth::none, kStackRoom32)),
+                    RegionPlacement::fixed, Growth::none, kStackRoom32)),
     invalid(),
 };
 
@@ -215,6 +219,6 @@ std::span<const RegionRow> user_table(Arch arch, UserModel model) {
 }
 
 constexpr RegionRow kUnusedRow =
-    nobody(RegionId::unused, "unused", "", kZero, kZero, Placement::derived, "Nothing lives here.");
+    nobody(RegionId::unused, "unused", "", kZero, kZero, RegionPlacement::derived, "Nothing lives here.");
 
 }  // namespace vellum::layout_detail

@@ -23,17 +23,17 @@ const char* name_of(UserModel model) {
   return "";
 }
 
-const char* name_of(Placement placement) {
+const char* name_of(RegionPlacement placement) {
   switch (placement) {
-    case Placement::fixed:
+    case RegionPlacement::fixed:
       return "fixed";
-    case Placement::fixed_or_lower:
+    case RegionPlacement::fixed_or_lower:
       return "fixed, lower above 256 GB";
-    case Placement::derived:
+    case RegionPlacement::derived:
       return "derived";
-    case Placement::floating:
+    case RegionPlacement::floating:
       return "floats";
-    case Placement::by_program:
+    case RegionPlacement::by_program:
       return "floats inside";
   }
   return "";

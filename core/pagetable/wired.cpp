@@ -10,6 +10,41 @@ constexpr std::uint64_t kWriteThrough = 1U << 3;
 constexpr std::uint64_t kCacheDisable = 1U << 4;
 constexpr std::uint64_t kGlobal = 1U << 8;
 
+// The highest level whose pages fit both addresses and what is left.
+template <PageTableFormat F>
+unsigned page_level(Vpn page, Pfn frame, PageCount left, unsigned largest) {
+  unsigned level = 1;
+  for (unsigned higher = 2; higher <= largest && higher <= F::kLevels; ++higher) {
+    const std::uint64_t span = entry_span<F>(higher).value();
+    if (!F::maps_pages(higher) || ((page.value() | frame.value()) & (span - 1)) != 0 || left.value() < span) {
+      break;
+    }
+    level = higher;
+  }
+  return level;
+}
+
+// Calls visit(Node&, slot, Entry) for each entry that maps a part of the range, or would.
+template <PageTableFormat F, class Visitor>
+void for_each_entry(const Tables<F>& tables, Node& root, VirtRange range, Visitor visit) {
+  const Vpn first = vpn_of<F>(range.start());
+  const PageCount pages = whole_pages(range.size());
+  PageCount done{0};
+  while (done < pages) {
+    Node* node = &root;
+    Entry entry = tables.load(*node, tables.slot_of(*node, first + done));
+    while (tables.state(entry, *node) == EntryState::table) {
+      node = &tables.child(entry, *node);
+      entry = tables.load(*node, tables.slot_of(*node, first + done));
+    }
+    const unsigned slot = tables.slot_of(*node, first + done);
+    visit(*node, slot, entry);
+    done = tables.range_of(*node, slot).end() - first;
+  }
+}
+
+}  // namespace
+
 template <PageTableFormat F>
 Entry wired_entry(Pfn frame, unsigned level, const WiredAttributes& attributes) {
   Entry entry = F::make_page(frame, level, attributes.rights);
@@ -22,9 +57,9 @@ Entry wired_entry(Pfn frame, unsigned level, const WiredAttributes& attributes) 
   return entry;
 }
 
-// The node whose entries map pages of `level` around `page`; made where it is missing.
 template <PageTableFormat F>
-Result<Node*> table_at(const Tables<F>& tables, Node& root, Vpn page, unsigned level) {
+Result<Node*> wired_table(const Tables<F>& tables, Node& root, VirtAddr address, unsigned level) {
+  const Vpn page = vpn_of<F>(address);
   Node* node = &root;
   while (node->level > level) {
     const unsigned slot = tables.slot_of(*node, page);
@@ -42,22 +77,6 @@ Result<Node*> table_at(const Tables<F>& tables, Node& root, Vpn page, unsigned l
   return node;
 }
 
-// The highest level whose pages fit both addresses and what is left.
-template <PageTableFormat F>
-unsigned page_level(Vpn page, Pfn frame, PageCount left, unsigned largest) {
-  unsigned level = 1;
-  for (unsigned higher = 2; higher <= largest && higher <= F::kLevels; ++higher) {
-    const std::uint64_t span = entry_span<F>(higher).value();
-    if (!F::maps_pages(higher) || ((page.value() | frame.value()) & (span - 1)) != 0 || left.value() < span) {
-      break;
-    }
-    level = higher;
-  }
-  return level;
-}
-
-}  // namespace
-
 template <PageTableFormat F>
 Result<void> map_wired(const Tables<F>& tables, Node& root, VirtRange range, PhysAddr target,
                        const WiredAttributes& attributes) {
@@ -72,7 +91,7 @@ Result<void> map_wired(const Tables<F>& tables, Node& root, VirtRange range, Phy
     const Vpn page = first + done;
     const Pfn frame = frame_of(target) + done;
     const unsigned level = page_level<F>(page, frame, pages - done, attributes.largest_level);
-    const Result<Node*> table = table_at(tables, root, page, level);
+    const Result<Node*> table = wired_table(tables, root, address_of<F>(page), level);
     if (!table.ok()) {
       if (!done.is_zero()) {
         unmap_wired(tables, root, VirtRange::must(range.start(), bytes_of(done)));
@@ -92,23 +111,24 @@ Result<void> map_wired(const Tables<F>& tables, Node& root, VirtRange range, Phy
 
 template <PageTableFormat F>
 void unmap_wired(const Tables<F>& tables, Node& root, VirtRange range) {
-  const Vpn first = vpn_of<F>(range.start());
-  const PageCount pages = whole_pages(range.size());
-  PageCount done{0};
-  while (done < pages) {
-    Node* node = &root;
-    Entry entry = tables.load(*node, tables.slot_of(*node, first + done));
-    while (tables.state(entry, *node) == EntryState::table) {
-      node = &tables.child(entry, *node);
-      entry = tables.load(*node, tables.slot_of(*node, first + done));
-    }
-    const LockGuard guard(node->lock);
+  for_each_entry(tables, root, range, [&tables](Node& node, unsigned slot, Entry entry) {
+    const LockGuard guard(node.lock);
     if (entry.bits != 0) {
-      tables.set(*node, tables.slot_of(*node, first + done), {});
-      --node->live;
+      tables.set(node, slot, {});
+      --node.live;
     }
-    done += entry_span<F>(node->level);
-  }
+  });
+}
+
+template <PageTableFormat F>
+void protect_wired(const Tables<F>& tables, Node& root, VirtRange range, EntryRights rights) {
+  for_each_entry(tables, root, range, [&tables, rights](Node& node, unsigned slot, Entry entry) {
+    VELLUM_CHECK(entry.bits != 0);
+    Entry changed = F::make_page(F::frame(entry, node.level), node.level, rights);
+    changed.bits |= entry.bits & (kWriteThrough | kCacheDisable | kGlobal);
+    const LockGuard guard(node.lock);
+    tables.set(node, slot, changed);
+  });
 }
 
 template <PageTableFormat F>
@@ -132,6 +152,9 @@ std::optional<WiredPage> find_wired(const Tables<F>& tables, Node& root, VirtAdd
 #define VELLUM_COMPILE(F)                                                                                   \
   template Result<void> map_wired<F>(const Tables<F>&, Node&, VirtRange, PhysAddr, const WiredAttributes&); \
   template void unmap_wired<F>(const Tables<F>&, Node&, VirtRange);                                         \
+  template void protect_wired<F>(const Tables<F>&, Node&, VirtRange, EntryRights);                          \
+  template Entry wired_entry<F>(Pfn, unsigned, const WiredAttributes&);                                     \
+  template Result<Node*> wired_table<F>(const Tables<F>&, Node&, VirtAddr, unsigned);                       \
   template std::optional<WiredPage> find_wired<F>(const Tables<F>&, Node&, VirtAddr);
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE

@@ -155,7 +155,8 @@ void Machine::flush_local(const TlbFlush& flush) {
   cpu.gate_.leave();
 }
 
-void Machine::flush_remote(const CpuSet& cpus, PhysAddr root, const TlbFlush& flush) {
+template <class Predicate>
+void Machine::flush_others(const CpuSet& cpus, const TlbFlush& flush, Predicate concerns) {
   const CpuIndex self = current_cpu();
   VELLUM_ASSERT(!cpus.contains(self));
   const std::uintptr_t me = thread_token();
@@ -173,13 +174,31 @@ void Machine::flush_remote(const CpuSet& cpus, PhysAddr root, const TlbFlush& fl
   cpus.for_each([&](CpuIndex index) {
     Cpu& target = cpu(index);
     target.gate_.wait_until_outside();
-    if (target.root() == root) {
+    if (concerns(target)) {
       apply(target, flush);
       target.shootdowns_served_.add(1);
     }
     target.gate_.open();
   });
   cpu(self).shootdowns_sent_.add(cpus.count());
+}
+
+void Machine::flush_remote(const CpuSet& cpus, PhysAddr root, const TlbFlush& flush) {
+  flush_others(cpus, flush, [root](const Cpu& target) { return target.root() == root; });
+}
+
+void Machine::flush_everywhere(const TlbFlush& flush) {
+  flush_local(flush);
+  const CpuIndex self = current_cpu();
+  CpuSet others;
+  for (unsigned i = 0; i < cpu_count_; ++i) {
+    if (CpuIndex(i) != self && cpu(CpuIndex(i)).has_root()) {
+      others.add(CpuIndex(i));
+    }
+  }
+  if (!others.empty()) {
+    flush_others(others, flush, [](const Cpu& target) { return target.has_root(); });
+  }
 }
 
 Statistics Machine::statistics() const {

@@ -2,7 +2,7 @@
 // the note below and enters it in 32-bit protected mode without paging, flat segments, interrupts off, with the
 // physical address of the start information in EBX [xen/pvh, "x86/HVM direct boot ABI"].
 //
-// The tables here map physical memory twice, at 0 (the stub itself runs there) and at kDirectMap, for the first 4 GB,
+// The tables here map physical memory twice, at 0 (the stub itself runs there) and at kBootDirectMap, for the first 4 GB,
 // and the 8 MB of the kernel image at KERNEL_TEXT. The kernel leaves them for its own as soon as it can.
 
 #define PHYSICAL(symbol) ((symbol) - VELLUM_IMAGE_OFFSET)
@@ -21,10 +21,35 @@
         .asciz  "Xen"
         .quad   PHYSICAL(boot_entry)
 
+        // For GRUB: where to enter; a module is to begin on a page [multiboot2 specification, 3.1].
+        .section .multiboot, "a", @progbits
+        .balign 8
+multiboot_header:
+        .set    kMultibootMagic, 0xE85250D6
+        .long   kMultibootMagic
+        .long   0                       // 32-bit protected mode
+        .long   multiboot_header_end - multiboot_header
+        .long   -(kMultibootMagic + (multiboot_header_end - multiboot_header))
+        .word   3, 0                    // entry address
+        .long   12
+        .long   PHYSICAL(multiboot_entry)
+        .balign 8
+        .word   6, 0                    // modules on pages
+        .long   8
+        .word   0, 0
+        .long   8
+multiboot_header_end:
+
         .section .boot.text, "ax", @progbits
         .code32
+        // The second argument of kernel_main says which protocol it was (pvh.hpp, BootProtocol).
+multiboot_entry:
+        movl    $1, %esi
+        jmp     boot_common
         .globl  boot_entry
 boot_entry:
+        xorl    %esi, %esi
+boot_common:
         cld
         movl    %ebx, %edi              // first argument of kernel_main
 
@@ -65,9 +90,17 @@ boot_high:
         movl    %eax, %ss
         movl    %eax, %fs
         movl    %eax, %gs
+        movl    %edi, %ebx
+        movl    $0xC0000101, %ecx       // IA32_GS_BASE: this CPU's block, for this_cpu()
+        movq    $_ZN6vellum2pc8boot_cpuE, %rax
+        movq    %rax, %rdx
+        shrq    $32, %rdx
+        wrmsr
+        movl    %ebx, %edi
         movq    $boot_stack_top, %rsp
         xorl    %ebp, %ebp              // a backtrace ends here
         movl    %edi, %edi
+        movl    %esi, %esi
         call    kernel_main
         ud2
 

@@ -39,55 +39,96 @@ struct [[gnu::packed]] TableRegister {
 };
 
 constexpr std::uint16_t kTaskSelector = 0x30;
+constexpr std::uint16_t kLocalTableSelector = 0x40;
+constexpr std::uint8_t kAvailableTask = 0x89;
+constexpr std::uint8_t kLocalTable = 0x82;
+
+// Traps that may come where the stack or GS are not the kernel's: each has a stack of its own (trap.S, careful_trap).
+constexpr unsigned kOwnStacks = 4;
+constexpr unsigned kDebug = 1;
+constexpr unsigned kNonMaskable = 2;
+constexpr unsigned kBreakpoint = 3;
+constexpr unsigned kOverflow = 4;
 constexpr unsigned kDoubleFault = 8;
-constexpr std::uint8_t kDoubleFaultStack = 1;
+constexpr unsigned kMachineCheck = 18;
+constexpr std::uint8_t own_stack_of(unsigned vector) {  // 0: none
+  return vector == kDoubleFault    ? 1
+         : vector == kNonMaskable  ? 2
+         : vector == kDebug        ? 3
+         : vector == kMachineCheck ? 4
+                                   : 0;
+}
+// Those that instructions raise which a program may use.
+constexpr bool program_may_raise(unsigned vector) {
+  return vector == kBreakpoint || vector == kOverflow || vector == kUserCallVector;
+}
 constexpr std::uint8_t kInterruptGate = 0x8E;
 constexpr std::uint8_t kUserLevel = 3 << 5;
 
 // Present, accessed, of the level and kind named.
-constinit std::uint64_t global_table[] = {
-    0,
-    0x00209B0000000000,  // kernel code, 64-bit
-    0x0000930000000000,  // kernel data
-    0,                   // 32-bit user code
-    0x0000F30000000000,  // user data
-    0x0020FB0000000000,  // user code, 64-bit
-    0,                   // task state, low half
-    0,                   // task state, high half
+// This table, the gates and the task state each have pages of their own, which the kernel shows at the layout's
+// addresses too. In the image the first two lie among the constants: they are filled while the boot stub's tables,
+// which deny nothing, are on.
+constexpr unsigned kGlobalEntries = 10;
+[[gnu::section(".tables")]] alignas(kPageSize) constinit std::uint64_t
+    global_table[kPageSize / sizeof(std::uint64_t)] = {
+        0,
+        0x00209B0000000000,  // kernel code, 64-bit
+        0x0000930000000000,  // kernel data
+        0,                   // 32-bit user code
+        0x0000F30000000000,  // user data
+        0x0020FB0000000000,  // user code, 64-bit
+        0,                   // task state, low half
+        0,                   // task state, high half
+        0,                   // local table, low half
+        0,                   // local table, high half
 };
-constinit Gate gates[256] = {};
-alignas(16) constinit std::byte double_fault_stack[8192] = {};
+[[gnu::section(".tables")]] alignas(kPageSize) constinit Gate gates[256] = {};
+static_assert(sizeof(gates) == kPageSize);
+alignas(kPageSize) constinit std::byte own_stacks[kOwnStacks][8192] = {};
 
 }  // namespace
 
 // Named by user_mode.S too.
 extern "C" {
-constinit TaskState vellum_task_state{};
+struct alignas(kPageSize) TaskPage {
+  TaskState state;
+};
+constinit TaskPage vellum_task_state{};
 extern const char vellum_trap_stubs[];
+extern const char vellum_isolated_trap_stubs[];
 }
 
 namespace {
 
 constexpr unsigned kTrapStubSize = 16;
+constexpr std::uint16_t kGlobalTableLimit = kGlobalEntries * sizeof(std::uint64_t) - 1;
 
-void fill_task_state() {
-  vellum_task_state.interrupt_stacks[kDoubleFaultStack - 1] =
-      reinterpret_cast<std::uint64_t>(double_fault_stack + sizeof(double_fault_stack));
-  vellum_task_state.io_map_offset = sizeof(TaskState);
-  const auto base = reinterpret_cast<std::uint64_t>(&vellum_task_state);
-  global_table[kTaskSelector / 8] =
-      (sizeof(TaskState) - 1) | (base & 0xFFFFFF) << 16 | std::uint64_t{0x89} << 40 | (base >> 24 & 0xFF) << 56;
-  global_table[kTaskSelector / 8 + 1] = base >> 32;
+// A system descriptor of two entries.
+void describe(std::uint16_t selector, std::uint8_t type, std::uint64_t base, std::uint64_t size) {
+  const std::uint64_t limit = size - 1;
+  global_table[selector / 8] = (limit & 0xFFFF) | (base & 0xFFFFFF) << 16 | std::uint64_t{type} << 40 |
+                               (limit >> 16 & 0xF) << 48 | (base >> 24 & 0xFF) << 56;
+  global_table[selector / 8 + 1] = base >> 32;
 }
 
-void fill_gates() {
+void fill_task_state() {
+  TaskState& state = vellum_task_state.state;
+  for (unsigned i = 0; i < kOwnStacks; ++i) {
+    state.interrupt_stacks[i] = reinterpret_cast<std::uint64_t>(own_stacks[i] + sizeof(own_stacks[i]));
+  }
+  state.io_map_offset = sizeof(TaskState);
+  describe(kTaskSelector, kAvailableTask, reinterpret_cast<std::uint64_t>(&vellum_task_state), sizeof(TaskState));
+}
+
+void fill_gates(const char* stubs) {
   for (unsigned vector = 0; vector < 256; ++vector) {
-    const auto stub = reinterpret_cast<std::uint64_t>(vellum_trap_stubs + vector * kTrapStubSize);
+    const auto stub = reinterpret_cast<std::uint64_t>(stubs + vector * kTrapStubSize);
     gates[vector] = {
         .offset_low = static_cast<std::uint16_t>(stub),
         .selector = kKernelCode,
-        .interrupt_stack = vector == kDoubleFault ? kDoubleFaultStack : std::uint8_t{0},
-        .type = static_cast<std::uint8_t>(kInterruptGate | (vector == kUserCallVector ? kUserLevel : 0)),
+        .interrupt_stack = own_stack_of(vector),
+        .type = static_cast<std::uint8_t>(kInterruptGate | (program_may_raise(vector) ? kUserLevel : 0)),
         .offset_middle = static_cast<std::uint16_t>(stub >> 16),
         .offset_high = static_cast<std::uint32_t>(stub >> 32),
         .reserved = 0,
@@ -99,8 +140,8 @@ void fill_gates() {
 
 void load_descriptor_tables() {
   fill_task_state();
-  fill_gates();
-  const TableRegister global{sizeof(global_table) - 1, reinterpret_cast<std::uint64_t>(global_table)};
+  fill_gates(vellum_trap_stubs);
+  const TableRegister global{kGlobalTableLimit, reinterpret_cast<std::uint64_t>(global_table)};
   const TableRegister interrupts{sizeof(gates) - 1, reinterpret_cast<std::uint64_t>(gates)};
   asm volatile(
       "lgdt %0\n\t"
@@ -115,12 +156,36 @@ void load_descriptor_tables() {
       "movl %%eax, %%ss\n\t"
       "xorl %%eax, %%eax\n\t"
       "movl %%eax, %%fs\n\t"
-      "movl %%eax, %%gs\n\t"
       "ltr %4\n\t"
       "lidt %1"
       :
       : "m"(global), "m"(interrupts), "i"(kKernelCode), "i"(kKernelData), "r"(kTaskSelector)
       : "rax", "memory");
+}
+
+DescriptorTables descriptor_tables() {
+  const auto address = [](const void* table) { return VirtAddr(reinterpret_cast<std::uint64_t>(table)); };
+  return {.global = address(global_table), .interrupts = address(gates), .task_state = address(&vellum_task_state)};
+}
+
+VirtRange own_trap_stacks() {
+  return VirtRange::must(VirtAddr(reinterpret_cast<std::uint64_t>(own_stacks)), ByteCount(sizeof(own_stacks)));
+}
+
+void use_isolated_gates() { fill_gates(vellum_isolated_trap_stubs); }
+
+void prepare_descriptor_tables(const DescriptorTables& to, VirtRange local, VirtAddr double_fault_stack_top) {
+  vellum_task_state.state.interrupt_stacks[own_stack_of(kDoubleFault) - 1] = double_fault_stack_top.value();
+  describe(kTaskSelector, kAvailableTask, to.task_state.value(), sizeof(TaskState));
+  describe(kLocalTableSelector, kLocalTable, local.start().value(), local.size().value());
+  // Marks the descriptor busy, for which the table must be writable; what it describes is not touched before a trap.
+  asm volatile("ltr %0" : : "r"(kTaskSelector) : "memory");
+}
+
+void use_descriptor_tables(const DescriptorTables& at) {
+  const TableRegister global{kGlobalTableLimit, at.global.value()};
+  const TableRegister interrupts{sizeof(gates) - 1, at.interrupts.value()};
+  asm volatile("lgdt %0; lidt %1; lldt %2" : : "m"(global), "m"(interrupts), "r"(kLocalTableSelector) : "memory");
 }
 
 }  // namespace vellum::pc

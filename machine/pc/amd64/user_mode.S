@@ -15,7 +15,7 @@ _ZN6vellum2pc8run_userERKNS0_9TrapFrameE:
         pushq   %r15
         movq    %rsp, vellum_task_state + kKernelStack(%rip)
         movq    %rdi, %rsp
-        jmp     vellum_trap_return
+        jmp     vellum_user_return
 
         // void vellum::pc::leave_user()
         .globl  _ZN6vellum2pc10leave_userEv

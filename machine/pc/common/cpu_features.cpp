@@ -10,7 +10,10 @@ constexpr bool bit(std::uint32_t word, unsigned number) { return (word >> number
 // [intel/vol2 CPUID, tables 3-8 and 3-11]
 CpuFeatures read_features() {
   CpuFeatures features;
-  features.global_pages = bit(cpuid(1).edx, 13);
+  const CpuidLeaf basic = cpuid(1);
+  features.global_pages = bit(basic.edx, 13);
+  features.xsave = bit(basic.ecx, 26);
+  features.random = bit(basic.ecx, 30);
   if (cpuid(0).eax >= 7) {
     const CpuidLeaf structured = cpuid(7);
     features.smep = bit(structured.ebx, 7);

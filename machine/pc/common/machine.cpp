@@ -2,7 +2,7 @@
 
 namespace vellum::pc {
 
-constinit PerCpu boot_cpu;
+constinit PerCpu boot_cpu{.self = &boot_cpu};
 
 namespace {
 
@@ -14,6 +14,7 @@ constexpr std::uint64_t kMostSinglePages = 32;
 
 // Loads CR3: drops every translation but global ones, and the paging-structure caches [intel/vol3 4.10.4.1].
 void load_root(PhysAddr root) {
+  this_cpu().kernel_root = static_cast<Word>(root.value());
   write_cr3(static_cast<Word>(root.value()));
 #if VELLUM_DEBUG
   PerCpu& cpu = this_cpu();

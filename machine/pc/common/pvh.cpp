@@ -41,7 +41,19 @@ Result<void> StartInfo::add_loader_range(std::uint64_t start, std::uint64_t size
   return {};
 }
 
-Result<StartInfo> StartInfo::read(PhysAddr address) {
+Result<void> StartInfo::add_module(std::uint64_t start, std::uint64_t size) {
+  VELLUM_TRY(add_loader_range(start, size));
+  if (first_module_.empty()) {
+    first_module_ = loader_ranges_[loader_range_count_ - 1];
+  }
+  return {};
+}
+
+Result<StartInfo> StartInfo::read(PhysAddr address, BootProtocol protocol) {
+  return protocol == BootProtocol::pvh ? read_pvh(address) : read_multiboot(address);
+}
+
+Result<StartInfo> StartInfo::read_pvh(PhysAddr address) {
   const auto& raw = *direct_mapped<const RawStartInfo>(address);
   if (raw.magic != kMagic || raw.version < 1 || raw.memory_map == 0) {
     return Errno::invalid;
@@ -61,7 +73,7 @@ Result<StartInfo> StartInfo::read(PhysAddr address) {
   }
   const auto* modules = direct_mapped<const RawModule>(PhysAddr(raw.modules));
   for (std::uint32_t i = 0; i < raw.module_count; ++i) {
-    VELLUM_TRY(info.add_loader_range(modules[i].start, modules[i].size));
+    VELLUM_TRY(info.add_module(modules[i].start, modules[i].size));
   }
   return info;
 }

@@ -1,4 +1,4 @@
-// What the compiler takes for granted in a freestanding program: the four memory functions, and a handler for a call of
+// What the compiler takes for granted in a freestanding program: functions of memory and text, and a handler for a call of
 // a pure virtual function. Static constructors are not run: the linker script refuses an image that has any.
 #include <cstddef>
 
@@ -61,6 +61,24 @@ int memcmp(const void* left, const void* right, std::size_t size) {
     }
   }
   return 0;
+}
+
+void* memchr(const void* memory, int value, std::size_t size) {
+  const auto* bytes = static_cast<const unsigned char*>(memory);
+  for (std::size_t i = 0; i < size; ++i) {
+    if (bytes[i] == static_cast<unsigned char>(value)) {
+      return const_cast<unsigned char*>(bytes + i);
+    }
+  }
+  return nullptr;
+}
+
+std::size_t strlen(const char* text) {
+  std::size_t length = 0;
+  while (text[length] != '\0') {
+    ++length;
+  }
+  return length;
 }
 
 [[noreturn]] void __cxa_pure_virtual() { vellum::panic("pure virtual function called"); }

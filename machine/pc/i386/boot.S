@@ -2,7 +2,7 @@
 // 32-bit protected mode without paging, flat segments, interrupts off, with the physical address of the start
 // information in EBX [xen/pvh, "x86/HVM direct boot ABI"].
 //
-// The tables here (PAE) map the first 512 MB of physical memory at kDirectMap, the 8 MB of the kernel image at
+// The tables here (PAE) map the first 512 MB of physical memory at kBootDirectMap, the 8 MB of the kernel image at
 // KERNEL_TEXT, and those 8 MB at their physical address too, where the stub runs. The kernel leaves them for its own as
 // soon as it can.
 
@@ -54,7 +54,8 @@ no_pae:
 boot_high:
         movl    $boot_stack_top, %esp
         xorl    %ebp, %ebp              // a backtrace ends here
-        subl    $12, %esp
+        subl    $8, %esp
+        pushl   $0                      // PVH (pvh.hpp, BootProtocol)
         pushl   %esi
         call    kernel_main
         ud2

@@ -26,6 +26,7 @@ class Machine {
   void leave_section() {}
   void flush_local(const TlbFlush& /*flush*/) {}
   void flush_remote(const CpuSet& /*cpus*/, PhysAddr /*root*/, const TlbFlush& /*flush*/) {}
+  void flush_everywhere(const TlbFlush& /*flush*/) {}
   [[nodiscard]] bool allocation_permitted() { return true; }
   [[nodiscard]] bool memory_starts_zeroed() const { return false; }
 

@@ -53,6 +53,10 @@ concept MachinePort =
       // shootdowns while it spins for a lock.
       { machine.flush_remote(cpus, root, flush) } -> std::same_as<void>;
 
+      // Drops translations on every CPU, whichever space it runs: for the kernel's half, which all spaces show. Returns
+      // when all have done so. Called with locks held, as above.
+      { machine.flush_everywhere(flush) } -> std::same_as<void>;
+
       // Asked before a page of memory is allocated; false makes that allocation fail as if memory were short. A real
       // machine
       // always says true; the hosted one lets a test fail any allocation it likes.

@@ -107,12 +107,12 @@ class AddressMap {
   [[nodiscard]] const Landmarks& landmarks() const { return landmarks_; }
   [[nodiscard]] const LayoutNotes& notes() const { return notes_; }
   // From high to low; disjoint; together they are the whole address space. Rows of no size are left out.
-  [[nodiscard]] std::span<const Region> regions() const { return {regions_, count_}; }
+  [[nodiscard]] std::span<const LayoutRegion> regions() const { return {regions_, count_}; }
   // The region that an address lies in; nullptr only above the 4 GB of a 32-bit kernel.
-  [[nodiscard]] const Region* find(VirtAddr address) const;
+  [[nodiscard]] const LayoutRegion* find(VirtAddr address) const;
   // The region of a row, or nullptr where this map has none. Of `unused` and `out_of_reach` there may be several: the
   // highest.
-  [[nodiscard]] const Region* find(RegionId id) const;
+  [[nodiscard]] const LayoutRegion* find(RegionId id) const;
   // One past the last address; 0 is 2^64.
   [[nodiscard]] VirtAddr space_end() const;
 
@@ -123,7 +123,7 @@ class AddressMap {
   [[nodiscard]] std::optional<LayoutProblem> place(std::span<const RegionRow> rows);
   void append(const RegionRow& row, VirtAddr start, VirtAddr end);
 
-  Region regions_[kMaxRegions];
+  LayoutRegion regions_[kMaxRegions];
   std::size_t count_ = 0;
   Landmarks landmarks_;
   ByteCount physical_top_;

@@ -45,11 +45,11 @@ enum class Outcome : std::uint8_t {
 
 struct Explanation {
   VirtAddr address;
-  const Region* region;  // never nullptr; lives as long as the map
+  const LayoutRegion* region;  // never nullptr; lives as long as the map
   // The nearest regions that are not `unused`, nullptr at the ends of the space, and the bytes from the address to the
   // first byte of the one above, and to one past the last byte of the one below (0: the address is the one after it).
-  const Region* above;
-  const Region* below;
+  const LayoutRegion* above;
+  const LayoutRegion* below;
   ByteCount to_above;
   ByteCount to_below;
   Clue clue;
@@ -60,6 +60,6 @@ struct Explanation {
 [[nodiscard]] std::optional<Explanation> explain(const AddressMap& map, VirtAddr address);
 
 // What happens when a program or the kernel itself reads, writes or executes somewhere in a region.
-[[nodiscard]] Outcome outcome_of(const Region& region, Privilege privilege, Access access);
+[[nodiscard]] Outcome outcome_of(const LayoutRegion& region, Privilege privilege, Access access);
 
 }  // namespace vellum

@@ -60,7 +60,7 @@ enum class RegionId : std::uint8_t {
   unused,  // what no row claims
 };
 
-enum class Placement : std::uint8_t {
+enum class RegionPlacement : std::uint8_t {
   fixed,           // the same address on every machine
   fixed_or_lower,  // fixed up to 256 GB of memory, lower beyond
   derived,         // at a fixed distance from a fixed address
@@ -154,7 +154,7 @@ struct RegionRow {
   const char* symbol;  // illumos's name of its start, or ""
   Bound start;
   Bound end;  // one past its last byte; 0 is 2^64. Of a part: equal to start, its anchor
-  Placement placement;
+  RegionPlacement placement;
   Growth growth;
   Accessor accessor;
   Prot rights;  // the most that any page of it ever has; W^X holds page by page
@@ -165,7 +165,7 @@ struct RegionRow {
 };
 
 // A row with its place found.
-struct Region {
+struct LayoutRegion {
   const RegionRow* row = nullptr;
   VirtRange range;
   std::span<const RegionRow> parts;  // the rows that live inside it, from high to low

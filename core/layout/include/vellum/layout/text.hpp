@@ -26,6 +26,8 @@ class TextBuffer {
   TextBuffer& size(ByteCount size);
 
   [[nodiscard]] const char* c_str() const { return buffer_.data(); }
+  // Characters before the zero byte.
+  [[nodiscard]] std::size_t length() const { return length_; }
 
  private:
   void put(char character);
@@ -37,7 +39,7 @@ class TextBuffer {
 // Short names, as options and JSON spell them.
 [[nodiscard]] const char* name_of(Arch arch);
 [[nodiscard]] const char* name_of(UserModel model);
-[[nodiscard]] const char* name_of(Placement placement);
+[[nodiscard]] const char* name_of(RegionPlacement placement);
 [[nodiscard]] const char* name_of(Growth growth);
 [[nodiscard]] const char* name_of(Accessor accessor);
 [[nodiscard]] const char* name_of(StrayAccess stray);

@@ -21,7 +21,7 @@ struct WiredAttributes {
 // Maps [start, start + size) to physical memory from `target` on, in a tree of wired mappings only. All page-aligned;
 // the range must be unmapped. Tables grant everything; what the pages do not grant is denied in their own entries.
 // Errors: no_memory, invalid (not aligned, beyond the format's addresses); nothing was mapped.
-// The caller excludes others from the tree.
+// Several CPUs may change disjoint ranges of one tree at once.
 template <PageTableFormat F>
 [[nodiscard]] Result<void> map_wired(const Tables<F>& tables, Node& root, VirtRange range, PhysAddr target,
                                      const WiredAttributes& attributes);
@@ -30,6 +30,17 @@ template <PageTableFormat F>
 // it. The caller flushes.
 template <PageTableFormat F>
 void unmap_wired(const Tables<F>& tables, Node& root, VirtRange range);
+
+// Gives wired mappings other rights. Every page of the range is mapped; bounds as above. The caller flushes.
+template <PageTableFormat F>
+void protect_wired(const Tables<F>& tables, Node& root, VirtRange range, EntryRights rights);
+
+// The pieces of which these are made. The entry of a page of `level`:
+template <PageTableFormat F>
+[[nodiscard]] Entry wired_entry(Pfn frame, unsigned level, const WiredAttributes& attributes);
+// The table whose entries map pages of `level` around an address, made where it is missing. Error: no_memory.
+template <PageTableFormat F>
+[[nodiscard]] Result<Node*> wired_table(const Tables<F>& tables, Node& root, VirtAddr address, unsigned level);
 
 // Where a wired page leads, and what its entry grants; nothing where none is.
 struct WiredPage {

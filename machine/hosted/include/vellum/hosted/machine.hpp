@@ -86,6 +86,7 @@ class Machine {
   }
   void flush_local(const TlbFlush& flush);
   void flush_remote(const CpuSet& cpus, PhysAddr root, const TlbFlush& flush);
+  void flush_everywhere(const TlbFlush& flush);
   [[nodiscard]] bool allocation_permitted() { return failures_.permits(); }
   [[nodiscard]] bool memory_starts_zeroed() const { return true; }
 
@@ -114,6 +115,9 @@ class Machine {
  private:
   Machine(HostArea ram, std::span<const PhysRange> ranges, unsigned cpu_count);
 
+  // Flushes those of `cpus` for which `concerns` holds while their gates are shut.
+  template <class Predicate>
+  void flush_others(const CpuSet& cpus, const TlbFlush& flush, Predicate concerns);
   // The caller is inside the CPU's gate, or has shut it.
   void apply(Cpu& cpu, const TlbFlush& flush) const;
   void load_root_entries(Cpu& cpu) const;

@@ -9,7 +9,9 @@ struct CpuFeatures {
   bool global_pages = false;
   bool smep = false;  // the kernel does not execute user pages
   bool smap = false;  // the kernel touches user pages only between stac and clac
-  bool umip = false;  // SGDT, SIDT, SLDT, SMSW, STR fault in user mode
+  bool xsave = false;
+  bool random = false;  // RDRAND
+  bool umip = false;    // SGDT, SIDT, SLDT, SMSW, STR fault in user mode
 };
 
 // Reads CPUID and turns on, on the calling CPU: write protection of the kernel (CR0.WP), NX (EFER.NXE), SMEP, SMAP,

@@ -1,6 +1,8 @@
 // The global descriptor table, the task-state segment and the interrupt descriptor table of the boot CPU.
 #pragma once
 
+#include <vellum/base/range.hpp>
+
 namespace vellum::pc {
 
 // Loads all three: flat segments for kernel and user, a gate for each of the 256 vectors (trap.S), of which user code
@@ -9,5 +11,29 @@ void load_descriptor_tables();
 
 // The vector that user code may raise by INT.
 inline constexpr unsigned kUserCallVector = 0x80;
+
+#if defined(__x86_64__)
+// Where the tables lie, each in a page of its own.
+struct DescriptorTables {
+  VirtAddr global;
+  VirtAddr interrupts;
+  VirtAddr task_state;
+};
+
+// In the image.
+[[nodiscard]] DescriptorTables descriptor_tables();
+
+// The kernel shows the same pages at other addresses, and a local descriptor table (of zeros, or filled later) of a
+// whole number of pages. First the tables are made to say where they will be: while they can be written, with
+// interrupts off, and no trap that changes the stack may come before they are there.
+void prepare_descriptor_tables(const DescriptorTables& to, VirtRange local, VirtAddr double_fault_stack_top);
+// Then, once they are mapped there, read-only but for the task state and the local table, the CPU uses them.
+void use_descriptor_tables(const DescriptorTables& at);
+
+// The stacks of the traps that do not use the thread's, but for the double fault's.
+[[nodiscard]] VirtRange own_trap_stacks();
+// Lets traps in by the isolated entries (trap.S); while the gates can be written.
+void use_isolated_gates();
+#endif
 
 }  // namespace vellum::pc

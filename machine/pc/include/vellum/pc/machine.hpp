@@ -1,6 +1,6 @@
 // The PC as the core sees it: fills the port of <vellum/base/machine_port.hpp>.
 //
-// Physical memory is mapped linearly at kDirectMap, first by the boot stub's tables and then by the kernel's own, so a
+// Physical memory is mapped linearly at direct_map(), first by the boot stub's tables and then by the kernel's own, so a
 // window is an addition. On i386 the direct map is short (kDirectMapSize), and whoever reads the boot memory map must
 // leave out what lies beyond.
 //
@@ -19,7 +19,7 @@ namespace vellum::pc {
 template <class T>
 [[nodiscard]] T* direct_mapped(PhysAddr address) {
   VELLUM_ASSERT(address.value() < kDirectMapSize.value());
-  return reinterpret_cast<T*>(static_cast<Word>((kDirectMap + ByteCount(address.value())).value()));
+  return reinterpret_cast<T*>(static_cast<Word>((direct_map() + ByteCount(address.value())).value()));
 }
 
 class Machine {
@@ -62,6 +62,8 @@ class Machine {
       panic("TLB flush asked of a CPU that does not run");
     }
   }
+
+  void flush_everywhere(const TlbFlush& flush) { flush_local(flush); }
 
   [[nodiscard]] bool allocation_permitted() { return true; }
   [[nodiscard]] bool memory_starts_zeroed() const { return false; }

@@ -1,28 +1,62 @@
 // What each CPU has for itself.
 #pragma once
 
+#include <cstddef>
+
 #include <vellum/base/cpu.hpp>
 #include <vellum/base/lock.hpp>
 #include <vellum/pc/arch.hpp>
+#include <vellum/pc/instructions.hpp>
 
 namespace vellum::pc {
 
 enum class Interrupts : std::uint8_t { disabled, enabled };
 
-struct alignas(kCacheLine) PerCpu {
-  CpuIndex index;
+struct alignas(kPageSize) PerCpu {
+  // Used by amd64/trap.S, at these offsets.
+  PerCpu* self = nullptr;
+  Word kernel_stack_top = 0;  // where a system call's frame ends: of the thread that runs
+  Word user_stack_pointer = 0;
+  // Not zero: a return to user mode takes the long way. kAttention: vellum_on_attention() must be called first;
+  // kIsolated: programs run on tables of their own (see isolate_kernel()), which must be loaded.
+  std::uint8_t user_return = 0;
+  static constexpr std::uint8_t kAttention = 1;
+  static constexpr std::uint8_t kIsolated = 2;
+  // Of isolated programs.
+  Word kernel_root = 0;      // for CR3 in the kernel
+  Word user_root = 0;        // for CR3 in user mode
+  Word entry_stack_top = 0;  // where traps of programs push
+  Word scratch = 0;
+
+  CpuIndex index{};
   unsigned section_depth = 0;
   // What leaving the outermost section brings back.
   Interrupts outside_section = Interrupts::disabled;
-  HeldLocks held_locks;
+  HeldLocks held_locks{};
   // What the processor keeps of the root table, where it keeps any.
   std::uint64_t root_entries[kRootEntriesInRegisters + 1] = {};
 };
 
-// The block of the CPU that executes the call. The boot CPU is the only one that runs so far.
+static_assert(offsetof(PerCpu, self) == 0);
+#if defined(__x86_64__)
+static_assert(offsetof(PerCpu, kernel_stack_top) == 8 && offsetof(PerCpu, user_stack_pointer) == 16 &&
+              offsetof(PerCpu, user_return) == 24 && offsetof(PerCpu, kernel_root) == 32 &&
+              offsetof(PerCpu, user_root) == 40 && offsetof(PerCpu, entry_stack_top) == 48 &&
+              offsetof(PerCpu, scratch) == 56);
+#endif
+
+// Of the CPU that the firmware starts; the only one that runs so far.
+extern PerCpu boot_cpu;
+
+// The block of the CPU that executes the call.
 [[nodiscard]] inline PerCpu& this_cpu() {
-  extern PerCpu boot_cpu;
+#if defined(__x86_64__)
+  PerCpu* self;
+  asm("movq %%gs:0, %0" : "=r"(self));
+  return *self;
+#else
   return boot_cpu;
+#endif
 }
 
 }  // namespace vellum::pc

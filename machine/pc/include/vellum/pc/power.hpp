@@ -11,4 +11,8 @@ enum class Outcome : std::uint8_t { success = 0x10, failure = 0x11 };
 // Ends QEMU where it has `-device isa-debug-exit,iobase=0xf4,iosize=0x04`; elsewhere stops the CPU.
 [[noreturn]] void stop(Outcome outcome);
 
+// Ends the machine by whatever it has for that: the device above, ACPI as QEMU's machines have it, else a reset (which
+// ends QEMU started with -no-reboot).
+[[noreturn]] void power_off();
+
 }  // namespace vellum::pc

@@ -17,14 +17,19 @@ inline constexpr std::uint32_t kMostFrameBytes = 65536;
 
 enum class ToKernel : std::uint8_t {
   // First: zero-terminated texts KEY=VALUE. In order: `argument` (the first is the program's path), `environment`
-  // (NAME=VALUE). Once each: `directory` (current directory), `user` (illumos or linux: the layout), `stdin`, `stdout`,
-  // `stderr` (terminal, pipe, file or null: what they are on the host), `rows`, `columns`, `time` (nanoseconds since
-  // 1970), `strace` (0 or 1), `uid`, `gid`. Any number: `bind` (TAG:GUESTPATH of a 9P mount besides the root).
+  // (NAME=VALUE). Once each: `name` (what the program finds as its argument 0; without it, its path), `directory`
+  // (current directory), `user` (illumos or linux: the layout), `stdin`, `stdout`, `stderr` (terminal, pipe, file or
+  // null: what they are on the host), `rows`, `columns`, `time` (nanoseconds since 1970), `strace` (0 or 1), `uid`,
+  // `gid`. Any number: `bind` (TAG:GUESTPATH of a 9P mount besides the root).
   start = 1,
   input = 2,        // bytes of stdin, never more than the kernel gave credit for
   input_end = 3,    // stdin has ended
   signal = 4,       // u32: a signal for the foreground processes
   window_size = 5,  // u32 rows, u32 columns
+  // u32: 1 or 2. Nobody reads stdout or stderr any longer: writing to it gives EPIPE and SIGPIPE from now on.
+  output_closed = 6,
+  // The beginning of a `start` that is larger than a frame, cut anywhere; any number of these, before it.
+  start_part = 7,
 };
 
 enum class ToHost : std::uint8_t {

@@ -9,9 +9,14 @@ namespace vellum::pc {
 
 inline constexpr const char* kArchName = "amd64";
 
-// SEGKPM_BASE, and the room that it has.
-inline constexpr VirtAddr kDirectMap{0xFFFFFD0000000000};
-inline constexpr ByteCount kDirectMapSize{std::uint64_t{1} << 40};
+// Where the boot stub maps physical memory: SEGKPM_BASE on machines with up to 256 GB.
+inline constexpr VirtAddr kBootDirectMap{0xFFFFFD0000000000};
+// SEGKPM_BASE of this machine, from which on physical memory is mapped linearly. Set once, before anything keeps an
+// address in it.
+inline constinit VirtAddr direct_map_base = kBootDirectMap;
+[[nodiscard]] inline VirtAddr direct_map() { return direct_map_base; }
+// More than any layout has room for.
+inline constexpr ByteCount kDirectMapSize{std::uint64_t{1} << 45};
 // As far as the boot stub's tables map physical memory: until the kernel's own tables are on, nothing beyond is
 // touched.
 inline constexpr ByteCount kBootDirectMapSize{std::uint64_t{4} << 30};

@@ -10,7 +10,8 @@ namespace vellum::pc {
 inline constexpr const char* kArchName = "i386";
 
 // Physical memory is mapped linearly in the kernel heap's range; memory beyond is left out.
-inline constexpr VirtAddr kDirectMap{0xD0000000};
+inline constexpr VirtAddr kBootDirectMap{0xD0000000};
+[[nodiscard]] constexpr VirtAddr direct_map() { return kBootDirectMap; }
 inline constexpr ByteCount kDirectMapSize{std::uint64_t{512} << 20};
 inline constexpr ByteCount kBootDirectMapSize = kDirectMapSize;
 

@@ -1,0 +1,184 @@
+#include "run/fault.hpp"
+
+#include <algorithm>
+#include <csignal>
+
+#include <fmt/core.h>
+
+#include <vellum/layout/explain.hpp>
+
+#include "print.hpp"
+#include "run/fault_record.hpp"
+#include "run/instruction.hpp"
+#include "run/linux_log.hpp"
+#include "run/reason.hpp"
+#include "run/symbols.hpp"
+
+namespace vellum::tool {
+
+namespace {
+
+void add_line(std::string& text, const char* name, const std::string& value) {
+  if (!value.empty()) {
+    text += fmt::format("  {:<12}{}\n", name, value);
+  }
+}
+
+std::string headline(const FaultRecord& fault) {
+  const std::string code = code_name(fault.signal, fault.code);
+  return fmt::format("vellum: {} (pid {}) stopped: {}{}\n", fault.command, fault.process, signal_name(fault.signal),
+                     code.empty() ? "" : fmt::format(" ({})", code));
+}
+
+std::string access_line(const FaultRecord& fault, const std::optional<InstructionText>& instruction) {
+  const std::string target =
+      fault.address.has_value() ? fmt::format("{:#x}", *fault.address) : "an address that is none";
+  const unsigned size = instruction.has_value() ? instruction->access_size : 0;
+  const std::string amount = size == 0 ? "" : fmt::format(" of {} byte{}", size, size == 1 ? "" : "s");
+  switch (fault.access) {
+    case FaultAccess::read:
+      return fmt::format("read{} at {}", amount, target);
+    case FaultAccess::write:
+      return fmt::format("write{} to {}", amount, target);
+    case FaultAccess::execute:
+      return fmt::format("execution of {}", target);
+    case FaultAccess::none:
+      break;
+  }
+  return "";
+}
+
+// `lookup` is the address to look for, where that is not the one to show: a return address may be the next function's.
+std::string code_line(const FaultRecord& fault, std::uint64_t address, std::uint64_t lookup,
+                      const std::vector<Bind>& binds) {
+  const CodePlace place = find_code(fault.maps, lookup, binds);
+  std::string line = fmt::format("{:#x}", address);
+  if (!place.symbol.empty()) {
+    line += "  " + place.symbol;
+  }
+  if (!place.line.empty()) {
+    line += fmt::format("  ({})", place.line);
+  }
+  const Mapping* const mapping = neighbours_of(fault.maps, lookup).at;
+  return mapping == nullptr || mapping->name.empty() ? line : fmt::format("{}  in {}", line, mapping->name);
+}
+
+// Where a jump to what is no code came from, if it was a call.
+std::string caller_line(const FaultRecord& fault, const std::vector<Bind>& binds) {
+  if (fault.access != FaultAccess::execute || !fault.stack_top.has_value()) {
+    return "";
+  }
+  const std::uint64_t address = *fault.stack_top;
+  const Mapping* const mapping = neighbours_of(fault.maps, address).at;
+  return mapping == nullptr || mapping->rights[2] != 'x' ? "" : code_line(fault, address, address - 1, binds);
+}
+
+std::string instruction_line(const FaultRecord& fault, const InstructionText& instruction) {
+  std::string line = instruction.text;
+  const char* separator = "      ";
+  for (const std::string& name : instruction.registers) {
+    if (const auto value = fault.registers.find(name); value != fault.registers.end()) {
+      line += fmt::format("{}{}={:#x}", separator, name, value->second);
+      separator = " ";
+    }
+  }
+  return line;
+}
+
+std::string region_line(const Explanation& explanation) {
+  const LayoutRegion& region = *explanation.region;
+  const std::string end =
+      region.range.last().value() == ~std::uint64_t{0} ? "the top" : hex_text(region.range.last().value());
+  return fmt::format("{}, {} to {}: {}", region.row->name, hex_text(region.range.start().value()), end,
+                     region.row->purpose);
+}
+
+void add_neighbours(std::string& text, const std::vector<Mapping>& maps, std::uint64_t address) {
+  const Neighbours near = neighbours_of(maps, address);
+  if (near.above != nullptr) {
+    add_line(text, "above",
+             fmt::format("{}, {} above", mapping_text(*near.above), size_text(ByteCount(near.above->start - address))));
+  }
+  if (near.at != nullptr) {
+    add_line(text, "mapped",
+             fmt::format("{}, {} into it", mapping_text(*near.at), size_text(ByteCount(address - near.at->start))));
+  }
+  if (near.below != nullptr) {
+    const std::uint64_t distance = address - near.below->end;
+    add_line(text, "below",
+             fmt::format("{}, {}", mapping_text(*near.below),
+                         distance == 0 ? "directly below" : fmt::format("{} below", size_text(ByteCount(distance)))));
+  }
+}
+
+std::string memory_text(const FaultRecord& fault) {
+  std::string text = fmt::format("vellum: {} (pid {}) killed: out of memory\n", fault.command, fault.process);
+  add_line(text, "memory",
+           fmt::format("{} of {} in use by programs, {} of that for page tables", size_text(ByteCount(fault.resident)),
+                       size_text(ByteCount(fault.limit)), size_text(ByteCount(fault.tables))));
+  if (fault.address.has_value()) {
+    const Mapping* const mapping = neighbours_of(fault.maps, *fault.address).at;
+    add_line(
+        text, "needed",
+        fmt::format("a page for {:#x}{}", *fault.address, mapping == nullptr ? "" : " in " + mapping_text(*mapping)));
+  }
+  std::vector<MemoryHolder> holders = fault.holders;
+  std::ranges::sort(holders, std::ranges::greater(),
+                    [](const MemoryHolder& holder) { return holder.resident + holder.tables; });
+  constexpr std::size_t kShown = 5;
+  for (std::size_t i = 0; i < std::min(holders.size(), kShown); ++i) {
+    const MemoryHolder& holder = holders[i];
+    add_line(text, i == 0 ? "held by" : "",
+             fmt::format("{} (pid {}): {} resident, {} of page tables, {} mapped", holder.command, holder.process,
+                         size_text(ByteCount(holder.resident)), size_text(ByteCount(holder.tables)),
+                         size_text(ByteCount(holder.virtual_size))));
+  }
+  if (holders.size() > kShown) {
+    add_line(text, "", fmt::format("and {} others", holders.size() - kShown));
+  }
+  add_line(text, "why",
+           "all memory of the machine is in use, and this process held the most; --memory SIZE gives more");
+  add_line(text, "Linux logs", linux_log_line(fault));
+  return text;
+}
+
+}  // namespace
+
+std::string explain_fault(const nlohmann::ordered_json& json, const RunOptions& options) {
+  const FaultRecord fault = read_fault(json);
+  if (fault.verdict == "out_of_memory") {
+    return memory_text(fault);
+  }
+  UserInputs user;
+  user.model = options.user;
+  const auto map = AddressMap::create(KernelInputs::for_memory(Arch::amd64, options.memory), user);
+  const auto instruction =
+      fault.access == FaultAccess::execute ? std::nullopt : disassemble(fault.bytes, fault.instruction);
+
+  std::string text = headline(fault);
+  add_line(text, "access", access_line(fault, instruction));
+  add_line(text, "code", code_line(fault, fault.instruction, fault.instruction, options.binds));
+  if (instruction.has_value()) {
+    add_line(text, "", instruction_line(fault, *instruction));
+  }
+  add_line(text, "called from", caller_line(fault, options.binds));
+  if (map.has_value()) {
+    add_line(text, "why", reason_of(fault, instruction, *map));
+  }
+  if (fault.address.has_value() && fault.access != FaultAccess::none) {
+    const auto explanation = map.has_value() ? explain(*map, VirtAddr(*fault.address)) : std::nullopt;
+    if (explanation.has_value()) {
+      add_line(text, "layout", region_line(*explanation));
+    }
+    add_neighbours(text, fault.maps, *fault.address);
+    add_line(text, "Linux logs", linux_log_line(fault));
+    add_line(text, "more",
+             fmt::format("vellum explain {:#x} --user {} --memory {}M", *fault.address, name_of(options.user),
+                         options.memory.value() >> 20));
+  } else {
+    add_line(text, "Linux logs", linux_log_line(fault));
+  }
+  return text;
+}
+
+}  // namespace vellum::tool
