@@ -39,11 +39,11 @@ bool resolve_program_fault(TrapFrame& frame, const PageFault& fault) {
 void on_trap(TrapFrame& frame) {
   if (frame.vector == kPageFaultVector) {
     const PageFault fault = page_fault(frame);
-    if (resolve_program_fault(frame, fault) || kernel::end_probe(frame) || kernel::resolve_fault(frame, fault)) {
+    if (kernel::end_probe(frame) || resolve_program_fault(frame, fault) || kernel::resolve_fault(frame, fault)) {
       return;
     }
   }
-  if (serve_programs(frame)) {
+  if (kernel::end_probe(frame) || serve_programs(frame)) {
     return;
   }
   if (frame.vector == kUserCallVector && frame.from_user()) {

@@ -1,4 +1,5 @@
 #include <vellum/heap/backed_arena.hpp>
+#include <vellum/heap/backed_pages.hpp>
 
 #include <vellum/pagetable/instantiate.hpp>
 
@@ -6,8 +7,6 @@ namespace vellum {
 
 namespace {
 
-constexpr WiredAttributes kData{
-    .rights = {.write = true, .execute = false, .user = false}, .lifetime = Lifetime::global, .largest_level = 1};
 constexpr ByteCount kPage{kPageSize};
 
 }  // namespace
@@ -17,7 +16,7 @@ Result<VirtRange> BackedArena<F>::allocate(ByteCount size, Contents contents, By
   const VirtRange range =
       VELLUM_TRY(alignment <= quantum_ ? addresses_.allocate(size)
                                        : addresses_.allocate(size, Fit::instant, {.alignment = alignment}));
-  const Result<void> backed = back(range, contents);
+  const Result<void> backed = back_with_memory(space_, range, contents);
   if (!backed.ok()) {
     addresses_.free(range);
     return backed.error();
@@ -27,7 +26,7 @@ Result<VirtRange> BackedArena<F>::allocate(ByteCount size, Contents contents, By
 
 template <PageTableFormat F>
 void BackedArena<F>::free(VirtRange range) {
-  strip(range);
+  free_memory_behind(space_, range);
   addresses_.free(range);
 }
 
@@ -35,7 +34,7 @@ template <PageTableFormat F>
 Result<VirtRange> BackedArena<F>::allocate_above_red_zone(ByteCount size, Contents contents) {
   const VirtRange whole = VELLUM_TRY(addresses_.allocate(bytes_of(pages_for(size)) + kPage));
   const VirtRange range = VirtRange::must(whole.start() + kPage, whole.size() - kPage);
-  const Result<void> backed = back(range, contents);
+  const Result<void> backed = back_with_memory(space_, range, contents);
   if (!backed.ok()) {
     addresses_.free(whole);
     return backed.error();
@@ -45,53 +44,8 @@ Result<VirtRange> BackedArena<F>::allocate_above_red_zone(ByteCount size, Conten
 
 template <PageTableFormat F>
 void BackedArena<F>::free_above_red_zone(VirtRange range) {
-  strip(range);
+  free_memory_behind(space_, range);
   addresses_.free(with_red_zone(range));
-}
-
-template <PageTableFormat F>
-Result<void> BackedArena<F>::back(VirtRange range, Contents contents) {
-  PhysicalMemory& memory = space_.memory();
-  for (ByteCount done; done < range.size(); done += kPage) {
-    Result<void> mapped;
-    const Result<Pfn> frame = memory.allocate(contents);
-    if (frame.ok()) {
-      mapped = space_.map(VirtRange::must(range.start() + done, kPage), address_of(frame.value()), kData);
-      if (!mapped.ok()) {
-        memory.free(frame.value());
-      }
-    } else {
-      mapped = frame.error();
-    }
-    if (!mapped.ok()) {
-      if (!done.is_zero()) {
-        strip(VirtRange::must(range.start(), done));
-      }
-      return mapped;
-    }
-  }
-  return {};
-}
-
-template <PageTableFormat F>
-void BackedArena<F>::strip(VirtRange range) {
-  PhysicalMemory& memory = space_.memory();
-  // Chained through their descriptors until no CPU can reach them.
-  Pfn chain = Frame::kNoFrame;
-  for (ByteCount done; done < range.size(); done += kPage) {
-    const std::optional<WiredPage> page = space_.find(range.start() + done);
-    VELLUM_CHECK(page.has_value());
-    Frame& frame = memory.frame(frame_of(page->address));
-    VELLUM_CHECK(frame.release());
-    frame.set_next(chain);
-    chain = frame_of(page->address);
-  }
-  space_.unmap(range);
-  while (chain != Frame::kNoFrame) {
-    const Pfn next = memory.frame(chain).next();
-    memory.free(chain);
-    chain = next;
-  }
 }
 
 #define VELLUM_COMPILE(F) template class BackedArena<F>;

@@ -60,6 +60,22 @@ void KernelSpace<F>::protect(VirtRange range, EntryRights rights) {
 }
 
 template <PageTableFormat F>
+Result<Node*> KernelSpace<F>::leaf_table(VirtAddr address) {
+  return wired_table(tables_, *root_, address, 1);
+}
+
+template <PageTableFormat F>
+void KernelSpace<F>::set_page(Node& table, VirtAddr address, Pfn frame, EntryRights rights) {
+  const WiredAttributes attributes{.rights = rights, .lifetime = Lifetime::global};
+  tables_.set(table, tables_.slot_of(table, vpn_of<F>(address)), wired_entry<F>(frame, 1, attributes));
+}
+
+template <PageTableFormat F>
+void KernelSpace<F>::clear_page(Node& table, VirtAddr address) {
+  tables_.set(table, tables_.slot_of(table, vpn_of<F>(address)), {});
+}
+
+template <PageTableFormat F>
 void KernelSpace<F>::flush(VirtRange range) {
   TlbFlush flush;
   flush.ranges[flush.range_count++] = range;

@@ -10,38 +10,6 @@ constexpr std::uint64_t kWriteThrough = 1U << 3;
 constexpr std::uint64_t kCacheDisable = 1U << 4;
 constexpr std::uint64_t kGlobal = 1U << 8;
 
-template <PageTableFormat F>
-Entry wired_entry(Pfn frame, unsigned level, const WiredAttributes& attributes) {
-  Entry entry = F::make_page(frame, level, attributes.rights);
-  if (attributes.caching == Caching::uncached) {
-    entry.bits |= kCacheDisable | kWriteThrough;
-  }
-  if (attributes.lifetime == Lifetime::global) {
-    entry.bits |= kGlobal;
-  }
-  return entry;
-}
-
-// The node whose entries map pages of `level` around `page`; made where it is missing.
-template <PageTableFormat F>
-Result<Node*> table_at(const Tables<F>& tables, Node& root, Vpn page, unsigned level) {
-  Node* node = &root;
-  while (node->level > level) {
-    const unsigned slot = tables.slot_of(*node, page);
-    const LockGuard guard(node->lock);
-    const Entry entry = tables.load(*node, slot);
-    if (entry.bits != 0) {
-      VELLUM_CHECK(tables.state(entry, *node) == EntryState::table);
-      node = &tables.child(entry, *node);
-      continue;
-    }
-    Node* const child = VELLUM_TRY(tables.create_child(*node, slot));
-    tables.link(*node, slot, *child, EntryRights::everything(), true);
-    node = child;
-  }
-  return node;
-}
-
 // The highest level whose pages fit both addresses and what is left.
 template <PageTableFormat F>
 unsigned page_level(Vpn page, Pfn frame, PageCount left, unsigned largest) {
@@ -78,6 +46,38 @@ void for_each_entry(const Tables<F>& tables, Node& root, VirtRange range, Visito
 }  // namespace
 
 template <PageTableFormat F>
+Entry wired_entry(Pfn frame, unsigned level, const WiredAttributes& attributes) {
+  Entry entry = F::make_page(frame, level, attributes.rights);
+  if (attributes.caching == Caching::uncached) {
+    entry.bits |= kCacheDisable | kWriteThrough;
+  }
+  if (attributes.lifetime == Lifetime::global) {
+    entry.bits |= kGlobal;
+  }
+  return entry;
+}
+
+template <PageTableFormat F>
+Result<Node*> wired_table(const Tables<F>& tables, Node& root, VirtAddr address, unsigned level) {
+  const Vpn page = vpn_of<F>(address);
+  Node* node = &root;
+  while (node->level > level) {
+    const unsigned slot = tables.slot_of(*node, page);
+    const LockGuard guard(node->lock);
+    const Entry entry = tables.load(*node, slot);
+    if (entry.bits != 0) {
+      VELLUM_CHECK(tables.state(entry, *node) == EntryState::table);
+      node = &tables.child(entry, *node);
+      continue;
+    }
+    Node* const child = VELLUM_TRY(tables.create_child(*node, slot));
+    tables.link(*node, slot, *child, EntryRights::everything(), true);
+    node = child;
+  }
+  return node;
+}
+
+template <PageTableFormat F>
 Result<void> map_wired(const Tables<F>& tables, Node& root, VirtRange range, PhysAddr target,
                        const WiredAttributes& attributes) {
   if (!range.start().is_page_aligned() || !target.is_page_aligned() || (range.size().value() & (kPageSize - 1)) != 0 ||
@@ -91,7 +91,7 @@ Result<void> map_wired(const Tables<F>& tables, Node& root, VirtRange range, Phy
     const Vpn page = first + done;
     const Pfn frame = frame_of(target) + done;
     const unsigned level = page_level<F>(page, frame, pages - done, attributes.largest_level);
-    const Result<Node*> table = table_at(tables, root, page, level);
+    const Result<Node*> table = wired_table(tables, root, address_of<F>(page), level);
     if (!table.ok()) {
       if (!done.is_zero()) {
         unmap_wired(tables, root, VirtRange::must(range.start(), bytes_of(done)));
@@ -153,6 +153,8 @@ std::optional<WiredPage> find_wired(const Tables<F>& tables, Node& root, VirtAdd
   template Result<void> map_wired<F>(const Tables<F>&, Node&, VirtRange, PhysAddr, const WiredAttributes&); \
   template void unmap_wired<F>(const Tables<F>&, Node&, VirtRange);                                         \
   template void protect_wired<F>(const Tables<F>&, Node&, VirtRange, EntryRights);                          \
+  template Entry wired_entry<F>(Pfn, unsigned, const WiredAttributes&);                                     \
+  template Result<Node*> wired_table<F>(const Tables<F>&, Node&, VirtAddr, unsigned);                       \
   template std::optional<WiredPage> find_wired<F>(const Tables<F>&, Node&, VirtAddr);
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE

@@ -49,9 +49,6 @@ class BackedArena {
   [[nodiscard]] ByteCount total() const { return addresses_.total(); }
 
  private:
-  [[nodiscard]] Result<void> back(VirtRange range, Contents contents);
-  // Unmaps the range, every page of which is backed, and frees its pages.
-  void strip(VirtRange range);
   [[nodiscard]] static VirtRange with_red_zone(VirtRange range) {
     return VirtRange::must(range.start() - ByteCount(kPageSize), range.size() + ByteCount(kPageSize));
   }

@@ -6,6 +6,7 @@
 
 namespace vellum::pc {
 
+inline constexpr unsigned kGeneralProtectionVector = 13;
 inline constexpr unsigned kPageFaultVector = 14;
 
 // Of a page fault [intel/vol3 6.15, "Interrupt 14"].
