@@ -7,11 +7,15 @@
 #include <vellum/pc/pvh.hpp>
 
 #include "boot_memory.hpp"
+#include "command_line.hpp"
 #include "kernel.hpp"
 #include "must.hpp"
 #include "run_mode.hpp"
 #include "selftest.hpp"
 #include "start.hpp"
+#if defined(VELLUM_CORE_TESTS)
+#include "core_tests.hpp"
+#endif
 
 namespace vellum::kernel {
 
@@ -57,8 +61,13 @@ extern "C" void kernel_main(std::uint32_t start_info_address, std::uint32_t prot
                    "the loader's start information is neither PVH's, version 1, nor Multiboot2's");
   kernel::Kernel& kernel = kernel::boot(start_info, features);
 #if defined(VELLUM_RUNS_PROGRAMS)
-  if (kernel::has_word(start_info.command_line(), "run")) {
+  if (kernel::CommandLine(start_info.command_line()).has("run")) {
     kernel::run_for_host(kernel, start_info.command_line());
+  }
+#endif
+#if defined(VELLUM_CORE_TESTS)
+  if (kernel::CommandLine(start_info.command_line()).has("coretest")) {
+    pc::stop(test::run_core_tests(kernel.memory) ? pc::Outcome::success : pc::Outcome::failure);
   }
 #endif
   kernel::run_selftest(kernel);

@@ -44,22 +44,6 @@ constexpr Order kStartRoom{8};
 
 }  // namespace
 
-bool has_word(const char* command_line, const char* word) {
-  while (*command_line != '\0') {
-    const char* expected = word;
-    while (*expected != '\0' && *command_line == *expected) {
-      ++command_line;
-      ++expected;
-    }
-    if (*expected == '\0' && (*command_line == ' ' || *command_line == '\0')) {
-      return true;
-    }
-    while (*command_line != '\0' && *command_line++ != ' ') {
-    }
-  }
-  return false;
-}
-
 void run_for_host(Kernel& kernel, const char* command_line) {
   if (!find_devices(command_line).ok()) {
     panic("not enough memory for the devices");

@@ -192,7 +192,8 @@ void add_run_command(CLI::App& app, const std::vector<std::string>& program, Exi
     command
         ->add_option_function<std::string>(
             name, [options, set](const std::string& text) { set(*options, text); }, description)
-        ->type_name(type);
+        ->type_name(type)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   };
   const auto add_many = [&](const char* name, const char* type, const char* description,
                             void (*add_one)(RunOptions&, const std::string&)) {

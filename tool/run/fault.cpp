@@ -48,17 +48,29 @@ std::string access_line(const FaultRecord& fault, const std::optional<Instructio
   return "";
 }
 
-std::string code_line(const FaultRecord& fault, const std::vector<Bind>& binds) {
-  const CodePlace place = find_code(fault.maps, fault.instruction, binds);
-  std::string line = fmt::format("{:#x}", fault.instruction);
+// `lookup` is the address to look for, where that is not the one to show: a return address may be the next function's.
+std::string code_line(const FaultRecord& fault, std::uint64_t address, std::uint64_t lookup,
+                      const std::vector<Bind>& binds) {
+  const CodePlace place = find_code(fault.maps, lookup, binds);
+  std::string line = fmt::format("{:#x}", address);
   if (!place.symbol.empty()) {
     line += "  " + place.symbol;
   }
   if (!place.line.empty()) {
     line += fmt::format("  ({})", place.line);
   }
-  const Mapping* const mapping = neighbours_of(fault.maps, fault.instruction).at;
+  const Mapping* const mapping = neighbours_of(fault.maps, lookup).at;
   return mapping == nullptr || mapping->name.empty() ? line : fmt::format("{}  in {}", line, mapping->name);
+}
+
+// Where a jump to what is no code came from, if it was a call.
+std::string caller_line(const FaultRecord& fault, const std::vector<Bind>& binds) {
+  if (fault.access != FaultAccess::execute || !fault.stack_top.has_value()) {
+    return "";
+  }
+  const std::uint64_t address = *fault.stack_top;
+  const Mapping* const mapping = neighbours_of(fault.maps, address).at;
+  return mapping == nullptr || mapping->rights[2] != 'x' ? "" : code_line(fault, address, address - 1, binds);
 }
 
 std::string instruction_line(const FaultRecord& fault, const InstructionText& instruction) {
@@ -74,7 +86,7 @@ std::string instruction_line(const FaultRecord& fault, const InstructionText& in
 }
 
 std::string region_line(const Explanation& explanation) {
-  const Region& region = *explanation.region;
+  const LayoutRegion& region = *explanation.region;
   const std::string end =
       region.range.last().value() == ~std::uint64_t{0} ? "the top" : hex_text(region.range.last().value());
   return fmt::format("{}, {} to {}: {}", region.row->name, hex_text(region.range.start().value()), end,
@@ -145,10 +157,11 @@ std::string explain_fault(const nlohmann::ordered_json& json, const RunOptions& 
 
   std::string text = headline(fault);
   add_line(text, "access", access_line(fault, instruction));
-  add_line(text, "code", code_line(fault, options.binds));
+  add_line(text, "code", code_line(fault, fault.instruction, fault.instruction, options.binds));
   if (instruction.has_value()) {
     add_line(text, "", instruction_line(fault, *instruction));
   }
+  add_line(text, "called from", caller_line(fault, options.binds));
   if (map.has_value()) {
     add_line(text, "why", reason_of(fault, instruction, *map));
   }
@@ -160,8 +173,8 @@ std::string explain_fault(const nlohmann::ordered_json& json, const RunOptions& 
     add_neighbours(text, fault.maps, *fault.address);
     add_line(text, "Linux logs", linux_log_line(fault));
     add_line(text, "more",
-             fmt::format("vellum explain {:#x} --user {} --memory {}", *fault.address, name_of(options.user),
-                         options.memory.value()));
+             fmt::format("vellum explain {:#x} --user {} --memory {}M", *fault.address, name_of(options.user),
+                         options.memory.value() >> 20));
   } else {
     add_line(text, "Linux logs", linux_log_line(fault));
   }

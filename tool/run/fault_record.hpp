@@ -34,6 +34,7 @@ struct FaultRecord {
   std::string verdict;
   std::uint64_t instruction = 0;
   std::string bytes;
+  std::optional<std::uint64_t> stack_top;  // the word at the stack pointer
   std::map<std::string, std::uint64_t> registers;
   std::optional<std::uint64_t> error_code;  // that of the processor's page fault
   std::vector<Mapping> maps;

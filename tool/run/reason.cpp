@@ -36,15 +36,16 @@ std::string why_not_mapped(const FaultRecord& fault, std::uint64_t address, cons
     return is_call ? "a call through a null function pointer: nothing is mapped at 0"
                    : "nothing is mapped there. " + clue;
   }
-  const Region* const region = map.find(VirtAddr(address));
+  const LayoutRegion* const region = map.find(VirtAddr(address));
   if (region != nullptr && region->row->accessor == Accessor::kernel) {
     return "the address is the kernel's; for a program nothing is mapped there";
   }
   const Neighbours near = neighbours_of(fault.maps, address);
   if (near.below != nullptr && address - near.below->end < kNear) {
+    const std::uint64_t distance = address - near.below->end;
     return fmt::format(
-        "nothing is mapped there; it is {} past the end of {}: most likely an index or a pointer that ran over its end",
-        size_text(ByteCount(address - near.below->end + 1)), name_of(*near.below));
+        "nothing is mapped there; it is {} the end of {}: most likely an index or a pointer that ran over its end",
+        distance == 0 ? "directly past" : size_text(ByteCount(distance)) + " past", name_of(*near.below));
   }
   if (near.above != nullptr && near.above->start - address <= kNear) {
     const bool is_stack = near.above->name == "[stack]";

@@ -31,7 +31,7 @@ const char* reason_of(const RunRecord& record) {
     return "exited";
   }
   const bool was_out_of_memory = WTERMSIG(record.end.wait_status) == SIGKILL && !record.faults.empty() &&
-                                 record.faults.back().value("verdict", "") == "out_of_memory";
+                                 record.faults.back().value("verdict", Json()) == Json("out_of_memory");
   return was_out_of_memory ? "out_of_memory" : "signal";
 }
 
