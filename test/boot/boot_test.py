@@ -56,7 +56,7 @@ def command(options):
     line = [
         QEMU[options.arch], "-accel", "tcg", "-machine", MACHINES[options.machine], "-cpu", options.cpu or PLAIN_CPU[options.arch],
         "-smp", "1", "-m", options.memory, "-nodefaults", "-display", "none", "-monitor", "none", "-serial", "stdio",
-        "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-kernel", options.image,
+        "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-kernel", options.image, "-append", "selftest",
     ]
     if options.count_instructions:
         # One nanosecond of guest time an instruction, so that the time-stamp counter counts them.
