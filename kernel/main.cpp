@@ -34,6 +34,11 @@ void print_features(const pc::CpuFeatures& features) {
                  features.smap ? " SMAP" : "", features.umip ? " UMIP" : "");
 }
 
+pc::StartInfo read_start_info(std::uint32_t address, std::uint32_t protocol) {
+  return must(pc::StartInfo::read(PhysAddr(address), pc::BootProtocol{protocol}),
+              "the loader's start information is neither PVH's, version 1, nor Multiboot2's");
+}
+
 Kernel& boot(const pc::StartInfo& start_info, const pc::CpuFeatures& features) {
   BootMemory found = must(find_memory(start_info), "the firmware's memory map has too many rows");
   pc::print_line("boot: ", pc::kArchName, ", ", found.usable.total().value() >> 8, " MB of memory");
@@ -71,14 +76,21 @@ extern "C" void kernel_main(std::uint32_t start_info_address, std::uint32_t prot
   if (!features.no_execute) {
     panic("the processor cannot deny execution (NX)");
   }
-  const pc::StartInfo start_info =
-      kernel::must(pc::StartInfo::read(PhysAddr(start_info_address), pc::BootProtocol{protocol}),
-                   "the loader's start information is neither PVH's, version 1, nor Multiboot2's");
+  kernel::Kernel& kernel = kernel::boot(kernel::read_start_info(start_info_address, protocol), features);
+  // Once more: what it refers to lies in the direct map, which may have moved.
+  const pc::StartInfo start_info = kernel::read_start_info(start_info_address, protocol);
   const kernel::CommandLine command_line(start_info.command_line());
-  kernel::Kernel& kernel = kernel::boot(start_info, features);
 #if defined(VELLUM_CORE_TESTS)
   if (command_line.has("coretest")) {
     pc::stop(test::run_core_tests(kernel.memory) ? pc::Outcome::success : pc::Outcome::failure);
+  }
+#endif
+#if defined(__x86_64__)
+  if (command_line.has("overflow_stack")) {
+    kernel::overflow_kernel_stack();
+  }
+  if (command_line.has("stray_access")) {
+    kernel::stray_into_red_zone();
   }
 #endif
 #if defined(VELLUM_RUNS_PROGRAMS)
