@@ -53,15 +53,25 @@ Credentials credentials_now(const Process& process) {
   return process.credentials;
 }
 
-Result<ProgramFile> open_file(Process& process, const Resolution& from, std::string_view path) {
+Result<ProgramFile> as_program(Ref<OpenFile> opened) {
   ProgramFile file;
-  file.file = VELLUM_TRY(open_program(process.system.files, from, path));
+  file.file = std::move(opened);
   FileMapping mapping = VELLUM_TRY(file.file->mapping());
   if (!mapping.object) {
     return Errno::access_denied;
   }
   file.object = std::move(mapping.object);
   return file;
+}
+
+// A file that was opened otherwise (execveat).
+Result<ProgramFile> permitted_program(const Ref<OpenFile>& file, const FileCredentials& who) {
+  VELLUM_TRY(check_place(file->path(), who, {.execute = true}));
+  return file->node().kind() == NodeKind::file ? as_program(file) : Errno::access_denied;
+}
+
+Result<ProgramFile> open_file(Process& process, const Resolution& from, std::string_view path) {
+  return as_program(VELLUM_TRY(open_program(process.system.files, from, path)));
 }
 
 // Puts a script's interpreter, its argument and the script's name before the other arguments.
@@ -83,11 +93,12 @@ Result<void> prefix_script(Choice& choice, FileMemory& memory, const ScriptLine&
 }
 
 // Opens the program, and the interpreters of scripts.
-Result<void> choose(Process& process, const Resolution& from, std::string_view path, Choice& choice) {
+Result<void> choose(Process& process, const Resolution& from, const ExecRequest& request, Choice& choice) {
   FileMemory& memory = process.system.files.memory();
-  Text name = VELLUM_TRY(Text::create(memory, path));
+  Text name = VELLUM_TRY(Text::create(memory, request.path));
   for (unsigned scripts = 0;; ++scripts) {
-    choice.file = VELLUM_TRY(open_file(process, from, name.view()));
+    choice.file = VELLUM_TRY(scripts == 0 && request.file ? permitted_program(request.file, from.who)
+                                                          : open_file(process, from, name.view()));
     char head[kHeadSize];
     const std::size_t size = VELLUM_TRY(choice.file.read(ByteCount(0), std::as_writable_bytes(std::span(head))));
     if (!std::string_view(head, size).starts_with("#!")) {
@@ -127,12 +138,12 @@ Result<void> gather(const Choice& choice, const ExecRequest& request, Arguments&
 }
 
 // What the file's set-id bits make of the credentials.
-Credentials new_credentials(Credentials who, const Choice& choice) {
-  if (choice.set_ids_permitted && (choice.attributes.permissions & kSetUserId) != 0) {
+Credentials new_credentials(Credentials who, const Choice& choice, bool permitted) {
+  if (permitted && (choice.attributes.permissions & kSetUserId) != 0) {
     who.user.effective = choice.attributes.owner;
   }
   constexpr std::uint16_t kGroupExecute = 010;
-  if (choice.set_ids_permitted && (choice.attributes.permissions & kSetGroupId) != 0 &&
+  if (permitted && (choice.attributes.permissions & kSetGroupId) != 0 &&
       (choice.attributes.permissions & kGroupExecute) != 0) {
     who.group.effective = choice.attributes.group;
   }
@@ -312,7 +323,8 @@ Result<Program*> create_program(Process& process) {
 Result<void> replace(Thread& thread, Work& work, const ExecRequest& request) {
   Process& process = *thread.process;
   const Credentials before = credentials_now(process);
-  const Credentials after = new_credentials(before, work.choice);
+  const Credentials after =
+      new_credentials(before, work.choice, work.choice.set_ids_permitted && !process.no_new_privileges);
   if (!process.files.table->is_last_reference()) {
     process.files.table = VELLUM_TRY(process.files.table->clone());
   }
@@ -336,7 +348,7 @@ Result<void> replace(Thread& thread, Work& work, const ExecRequest& request) {
 Result<void> prepare(Process& process, Work& work, const ExecRequest& request) {
   const Credentials who = credentials_now(process);
   const Resolution from = resolution_of(process, request.directory, who);
-  VELLUM_TRY(choose(process, from, request.path, work.choice));
+  VELLUM_TRY(choose(process, from, request, work.choice));
   VELLUM_TRY(work.program.read(work.choice.file));
   const std::string_view interpreter = VELLUM_TRY(work.program.interpreter(work.interpreter_path));
   if (!interpreter.empty()) {

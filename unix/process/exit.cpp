@@ -56,6 +56,10 @@ void give_children_away(Process& process) VELLUM_REQUIRES(process_lock) {
     child->parent = heir;
     heir->children.push_back(*child);
     child->exit_signal = signal::kChild;
+    if (child->parent_death_signal.value() != 0) {
+      send_signal(*child, SignalInfo::from(child->parent_death_signal, SignalCode::from_user, process.id,
+                                           process.credentials.user.real));
+    }
     zombies |= child->state == ProcessState::zombie;
   }
   if (zombies) {

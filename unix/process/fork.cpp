@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <vellum/unix/lifecycle.hpp>
+#include <vellum/unix/memory_pressure.hpp>
 #include <vellum/unix/signals.hpp>
 #include <vellum/unix/user_memory.hpp>
 
@@ -224,6 +225,16 @@ Result<ProcessId> clone_thread(const CloneRequest& request) {
       system.destroy_thread(*thread.value());
     }
     system.destroy_process(*child);
+  }
+  return id;
+}
+
+Result<ProcessId> clone_or_relieve(const CloneRequest& request) {
+  const Result<ProcessId> id = clone_thread(request);
+  ProcessSystem& system = this_thread().system;
+  if (!id.ok() && id.error() == Errno::try_again &&
+      system.thread_count.load(std::memory_order_relaxed) >= system.most_threads) {
+    relieve_threads(system);
   }
   return id;
 }

@@ -134,6 +134,25 @@ void average_load(ProcessSystem& system) {
 
 }  // namespace
 
+namespace {
+
+// Interval timers that expired; not from within their callback, which has the queue's lock.
+void set_again(ProcessSystem& system) VELLUM_REQUIRES(process_lock) {
+  if (!system.real_timer_expired) {
+    return;
+  }
+  system.real_timer_expired = false;
+  system.for_each_process([&](Process& process) {
+    process_lock.assert_held();
+    IntervalTimers::Real& real = process.timers.real;
+    if (std::exchange(real.again, false)) {
+      system.timers.set(real, real.deadline + real.interval);
+    }
+  });
+}
+
+}  // namespace
+
 void on_tick() {
   constexpr std::uint64_t kTicksPerAverage = 500;
   Thread* const thread = current_thread();
@@ -154,6 +173,7 @@ void on_tick() {
       system.idle_ticks.fetch_add(1, std::memory_order_relaxed);
     }
     system.timers.expire(monotonic_now());
+    set_again(system);
   }
   system.scheduler.tick();
 }

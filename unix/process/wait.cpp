@@ -1,5 +1,7 @@
 // wait4, waitid; what processes used.
 
+#include <algorithm>
+
 #include <vellum/unix/lifecycle.hpp>
 #include <vellum/unix/signals.hpp>
 
@@ -97,6 +99,15 @@ Result<WaitResult> wait_for_child(const WaitRequest& request) {
     }
     if (sleep.until() == Wakeup::signal) {
       return Errno::interrupted;
+    }
+  }
+}
+
+void note_residence(Process& process) {
+  if (Program* const program = process.program; program != nullptr) {
+    const std::uint64_t now = program->space.residence().pages.value();
+    if (now > program->peak_resident.load(std::memory_order_relaxed)) {
+      program->peak_resident.store(now, std::memory_order_relaxed);
     }
   }
 }

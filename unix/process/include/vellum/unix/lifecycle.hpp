@@ -43,6 +43,8 @@ struct CloneRequest {
 // result 0. Returns its id. Errors: invalid (flags that do not go together or that there are not), try_again (limits),
 // no_memory; nothing changed.
 [[nodiscard]] Result<ProcessId> clone_thread(const CloneRequest& request);
+// Likewise; where there cannot be more threads, those who took them may be ended first.
+[[nodiscard]] Result<ProcessId> clone_or_relieve(const CloneRequest& request);
 
 class ArgumentStage;
 
@@ -61,6 +63,7 @@ struct ExecRequest {
   std::string_view path;
   StringList arguments;
   StringList environment;
+  Ref<OpenFile> file{};  // execveat of a descriptor: in place of the path, which is empty
 };
 [[nodiscard]] Result<void> exec_program(const ExecRequest& request);
 
@@ -112,5 +115,7 @@ struct WaitResult {
 
 // Used so far, by threads that run and that ended.
 [[nodiscard]] Usage usage_of(Process& process) VELLUM_REQUIRES(process_lock);
+// Notes how much memory the process holds now, if that is the most so far.
+void note_residence(Process& process);
 
 }  // namespace vellum::unix

@@ -55,6 +55,7 @@ struct IntervalTimers {
   struct Real : Timer {
     Process* process = nullptr;
     Nanoseconds interval{0};
+    bool again = false;  // it has expired, and is to be set again
   };
   Real real;
   Virtual user;        // ITIMER_VIRTUAL: while the program computes
@@ -111,8 +112,10 @@ class Process final {
 
   Credentials credentials VELLUM_GUARDED_BY(process_lock);
   Limits limits VELLUM_GUARDED_BY(process_lock);
-  char name[16] = {};  // o: as the kernel calls it (comm)
-  bool dumpable = true;
+  char name[16] = {};              // o: as the kernel calls it (comm)
+  bool dumpable = true;            // o
+  bool no_new_privileges = false;  // o: exec grants none (PR_SET_NO_NEW_PRIVS)
+  Signal parent_death_signal;      // o: 0: none
   // The system depends on it (init): it dies of no signal that it did not ask for or cause.
   bool unkillable VELLUM_GUARDED_BY(process_lock) = false;
 

@@ -92,8 +92,11 @@ class ProcessSystem {
   vellum::Node* kernel_root;
   ProgramLayout layout;
   bool trace = false;  // --strace
+  char host_name[65] = "vellum";
+  char domain_name[65] = "(none)";
 
   TimerQueue timers;
+  bool real_timer_expired VELLUM_GUARDED_BY(process_lock) = false;  // one with an interval
   Scheduler scheduler;
   FutexTable futexes;
   PendingSignals::Cache queued_signals;
