@@ -91,7 +91,9 @@ void on_program_fault(UserRegisters& registers, const ProgramFault& fault) {
 }
 
 void count_fault() {
-  if (Process* const process = this_thread().process; process != nullptr) {
+  Thread& thread = this_thread();
+  thread.system.minor_faults.fetch_add(1, std::memory_order_relaxed);
+  if (Process* const process = thread.process; process != nullptr) {
     process->minor_faults.fetch_add(1, std::memory_order_relaxed);
   }
 }
