@@ -1,6 +1,7 @@
 #include "modules.hpp"
 
 #include <vellum/heap/module_linker.hpp>
+#include <vellum/pc/machine.hpp>
 
 #include "must.hpp"
 #include "regions.hpp"
@@ -41,6 +42,17 @@ EntryRights rights_of(ModulePart part) {
   return {.write = part == ModulePart::data, .execute = part == ModulePart::text, .user = false};
 }
 
+// What is not written here is not written through the direct map either.
+Result<void> protect(VirtRange range, EntryRights rights) {
+  KernelSpace<HardwareFormat>& space = regions().space;
+  const ByteCount size(kPageSize);
+  for (VirtAddr page = range.start(); !rights.write && page != range.end(); page += size) {
+    const PhysAddr target = space.find(page)->address;
+    VELLUM_TRY(space.protect(VirtRange::must(pc::direct_map() + (target - PhysAddr(0)), size), {}));
+  }
+  return space.protect(range, rights);
+}
+
 // The address of `entry` in the linked module.
 Result<VirtAddr> load(std::span<const std::byte> bytes, std::string_view entry) {
   const ModuleObject object = VELLUM_TRY(ModuleObject::read(bytes));
@@ -53,7 +65,7 @@ Result<VirtAddr> load(std::span<const std::byte> bytes, std::string_view entry) 
   VELLUM_TRY(object.link(places, exported));
   for (const ModulePart part : {ModulePart::text, ModulePart::constants, ModulePart::data}) {
     if (!places.of(part).empty()) {
-      regions().space.protect(places.of(part), rights_of(part));
+      VELLUM_TRY(protect(places.of(part), rights_of(part)));
     }
   }
   const std::optional<VirtAddr> found = object.find(entry, places);

@@ -43,6 +43,11 @@ bool leads_right(const LayoutRegion& region, const MappedPage& page) {
   }
 }
 
+bool is_writable(VirtAddr address) {
+  const TablePath path = walk_to(current_root(), address);
+  return path.page && path.page->rights.write;
+}
+
 void check_page(const LayoutRegion& region, const MappedPage& page) {
   const Prot permitted = region.row->rights;
   if (region.row->accessor != Accessor::kernel) {
@@ -62,6 +67,9 @@ void check_page(const LayoutRegion& region, const MappedPage& page) {
   }
   if (page.rights.write && page.rights.execute) {
     wrong("written and executed", region, page.start);
+  }
+  if (page.rights.execute && is_writable(pc::direct_map() + (page.target - PhysAddr(0)))) {
+    wrong("executed, and written through the direct map", region, page.start);
   }
   if (!leads_right(region, page)) {
     wrong("leads to another place", region, page.start);

@@ -37,6 +37,9 @@ std::uint64_t calling_open_file_limit() {
 }
 
 ByteCount calling_file_size_limit() {
+  if (this_thread().process == nullptr) {
+    return ByteCount(~std::uint64_t{0});  // the kernel's own threads
+  }
   const LockGuard guard(process_lock);
   return ByteCount(this_process().limits[Resource::file_size].soft);
 }

@@ -36,7 +36,6 @@ void Scheduler::add(Thread& thread) {
 }
 
 void Scheduler::start(Thread& thread) {
-  prepare_thread(thread.context, entry, &thread);
   const LockGuard guard(lock_);
   add(thread);
 }

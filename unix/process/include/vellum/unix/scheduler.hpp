@@ -33,7 +33,7 @@ class Scheduler {
 
   // Runs threads on the calling CPU, whose code becomes its idle thread.
   [[noreturn]] void run(Thread& idle, PhysicalMemory& memory);
-  // Makes a new thread runnable; its context is prepared with entry().
+  // Makes a new thread runnable, whose context was prepared with entry().
   void start(Thread& thread) VELLUM_EXCLUDES(lock_);
   // What a thread's context is prepared with, for an argument that is the Thread: calls thread.body.
   static void entry(void* thread);
