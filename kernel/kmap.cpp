@@ -113,7 +113,13 @@ class RegionWriter {
 
 }  // namespace
 
-void write_kmap(void (*put)(void* context, const char* line), void* context) {
+}  // namespace vellum::kernel
+
+// The entry of the module that this file is (modules.cpp).
+extern "C" void vellum_module_write_kmap(void (*put)(void* context, const char* line), void* context);
+void vellum_module_write_kmap(void (*put)(void* context, const char* line), void* context) {
+  using namespace vellum;
+  using namespace vellum::kernel;
   RegionWriter writer(put, context);
   for (const LayoutRegion& region : address_map().regions()) {
     if (region.range.start() >= address_map().landmarks().user_limit) {
@@ -121,5 +127,3 @@ void write_kmap(void (*put)(void* context, const char* line), void* context) {
     }
   }
 }
-
-}  // namespace vellum::kernel

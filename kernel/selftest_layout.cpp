@@ -3,8 +3,8 @@
 #include <vellum/pc/console.hpp>
 
 #include "image.hpp"
-#include "kmap.hpp"
 #include "layout.hpp"
+#include "modules.hpp"
 #include "must.hpp"
 #include "probe.hpp"
 #include "regions.hpp"
@@ -43,6 +43,11 @@ bool leads_right(const LayoutRegion& region, const MappedPage& page) {
   }
 }
 
+bool is_writable(VirtAddr address) {
+  const TablePath path = walk_to(current_root(), address);
+  return path.page && path.page->rights.write;
+}
+
 void check_page(const LayoutRegion& region, const MappedPage& page) {
   const Prot permitted = region.row->rights;
   if (region.row->accessor != Accessor::kernel) {
@@ -63,6 +68,9 @@ void check_page(const LayoutRegion& region, const MappedPage& page) {
   if (page.rights.write && page.rights.execute) {
     wrong("written and executed", region, page.start);
   }
+  if (page.rights.execute && is_writable(pc::direct_map() + (page.target - PhysAddr(0)))) {
+    wrong("executed, and written through the direct map", region, page.start);
+  }
   if (!leads_right(region, page)) {
     wrong("leads to another place", region, page.start);
   }
@@ -76,14 +84,23 @@ class Residents {
         stack_(resident(regions().kernel_stacks.allocate())),
         buffer_(resident(regions().io_buffers.allocate(128_KiB))),
         guest_(resident(regions().guest_memory.allocate(1_MiB))),
-        core_(resident(regions().core_heap.allocate(kPage))) {}
+        arguments_(resident(regions().arguments.allocate(kPage))),
+        registers_(resident(regions().devices.map(kLocalInterruptController))),
+        window_(regions().file_windows.acquire(kNoFile)) {
+    VELLUM_CHECK(window_ != nullptr);
+    const Pfn page = must(regions().space.memory().allocate(Contents::zeroed), kNoMemory);
+    regions().file_windows.show(*window_, 0, page);
+  }
   ~Residents() {
     regions().kernel_heap.free(heap_);
     regions().kernel_stacks.free(stack_);
     regions().kernel_stacks.trim();
     regions().io_buffers.free(buffer_);
     regions().guest_memory.free(guest_);
-    regions().core_heap.free(core_);
+    regions().arguments.free(arguments_);
+    regions().devices.unmap(registers_);
+    regions().file_windows.release(*window_);
+    regions().file_windows.forget(kNoFile.object);
   }
   Residents(const Residents&) = delete;
   Residents& operator=(const Residents&) = delete;
@@ -91,13 +108,19 @@ class Residents {
   [[nodiscard]] VirtRange stack() const { return stack_; }
 
  private:
-  static VirtRange resident(Result<VirtRange> range) { return must(range, "no memory for a resident of a region"); }
+  static constexpr PhysRange kLocalInterruptController = PhysRange::must(PhysAddr(0xFEE00000), ByteCount(kPageSize));
+  static constexpr WindowPlace kNoFile{.object = ~std::uint64_t{0}, .index = 0};
+  static constexpr const char* kNoMemory = "no memory for a resident of a region";
+
+  static VirtRange resident(Result<VirtRange> range) { return must(range, kNoMemory); }
 
   VirtRange heap_;
   VirtRange stack_;
   VirtRange buffer_;
   VirtRange guest_;
-  VirtRange core_;
+  VirtRange arguments_;
+  VirtRange registers_;
+  FileWindows<HardwareFormat>::Window* window_;
 };
 
 void expect_probe(const LayoutRegion& region, Access access, VirtAddr address, bool permitted, const char* what) {
@@ -181,7 +204,9 @@ void test_layout() {
   const LayoutRegion& stacks = *address_map().find(RegionId::segkp);
   expect_nothing(stacks, residents.stack().start() - kPage);
   pc::print_line("layout: ", pages, " pages in ", rows, " rows are as their rows say, ", empty, " rows are empty");
-  write_kmap([](void* /*context*/, const char* line) { pc::console().write(line); }, nullptr);
+  unsigned lines = 0;
+  write_kmap([](void* count, const char* /*line*/) { ++*static_cast<unsigned*>(count); }, &lines);
+  pc::print_line("kmap: ", lines, " lines, written by a module at ", kmap_module_text());
 }
 
 }  // namespace vellum::kernel

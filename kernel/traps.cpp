@@ -2,6 +2,7 @@
 #include <vellum/pc/descriptor_tables.hpp>
 #include <vellum/pc/trap.hpp>
 
+#include "debugger.hpp"
 #include "probe.hpp"
 #include "user.hpp"
 #if defined(VELLUM_RUNS_PROGRAMS)
@@ -34,6 +35,15 @@ bool resolve_program_fault(TrapFrame& frame, const PageFault& fault) {
 #endif
 }
 
+[[noreturn]] void fail(const TrapFrame& frame) {
+#if defined(__x86_64__)
+  if (const char* const overflow = kernel::stack_overflow(frame)) {
+    panic_on_trap(frame, overflow);
+  }
+#endif
+  panic_on_trap(frame);
+}
+
 }  // namespace
 
 void on_trap(TrapFrame& frame) {
@@ -49,7 +59,7 @@ void on_trap(TrapFrame& frame) {
   if (frame.vector == kUserCallVector && frame.from_user()) {
     kernel::user_calls(frame);
   }
-  panic_on_trap(frame);
+  fail(frame);
 }
 
 }  // namespace vellum::pc

@@ -54,9 +54,10 @@ void KernelSpace<F>::unmap(VirtRange range) {
 }
 
 template <PageTableFormat F>
-void KernelSpace<F>::protect(VirtRange range, EntryRights rights) {
-  protect_wired(tables_, *root_, range, rights);
+Result<void> KernelSpace<F>::protect(VirtRange range, EntryRights rights) {
+  VELLUM_TRY(protect_wired(tables_, *root_, range, rights));
   flush(range);
+  return {};
 }
 
 template <PageTableFormat F>

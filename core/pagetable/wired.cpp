@@ -43,6 +43,48 @@ void for_each_entry(const Tables<F>& tables, Node& root, VirtRange range, Visito
   }
 }
 
+// An entry of a page with the attributes of another entry.
+template <PageTableFormat F>
+Entry same_page_with(Entry like, Pfn frame, unsigned level, EntryRights rights) {
+  Entry entry = F::make_page(frame, level, rights);
+  entry.bits |= like.bits & (kWriteThrough | kCacheDisable | kGlobal);
+  return entry;
+}
+
+// Replaces pages that `address` lies inside of, and does not begin, by tables of smaller ones that lead to the same
+// place with the same rights. Nothing to flush: the translations stay true.
+template <PageTableFormat F>
+Result<void> split_at(const Tables<F>& tables, Node& root, VirtAddr address) {
+  const Vpn page = vpn_of<F>(address);
+  Node* node = &root;
+  for (;;) {
+    const unsigned slot = tables.slot_of(*node, page);
+    const LockGuard guard(node->lock);
+    const Entry entry = tables.load(*node, slot);
+    if (tables.state(entry, *node) == EntryState::table) {
+      node = &tables.child(entry, *node);
+      continue;
+    }
+    if (entry.bits == 0 || node->level == 1 || tables.page_of(*node, slot) == page) {
+      return {};
+    }
+    Node* const child = VELLUM_TRY(tables.create_child(*node, slot));
+    const Pfn first = F::frame(entry, node->level);
+    for (unsigned i = 0; i < entry_count<F>(child->level); ++i) {
+      tables.set(
+          *child, i,
+          same_page_with<F>(entry, first + tables.span(*child) * i, child->level, F::rights(entry, node->level)));
+    }
+    {
+      const LockGuard child_guard(child->lock);
+      child->live = static_cast<std::uint16_t>(entry_count<F>(child->level));
+    }
+    // In one store: the page may hold this very table.
+    tables.set(*node, slot, EntryCodec<F>::table(child->table, node->level, EntryRights::everything()));
+    node = child;
+  }
+}
+
 }  // namespace
 
 template <PageTableFormat F>
@@ -121,14 +163,16 @@ void unmap_wired(const Tables<F>& tables, Node& root, VirtRange range) {
 }
 
 template <PageTableFormat F>
-void protect_wired(const Tables<F>& tables, Node& root, VirtRange range, EntryRights rights) {
+Result<void> protect_wired(const Tables<F>& tables, Node& root, VirtRange range, EntryRights rights) {
+  // Large pages at the edges first, so that nothing was changed where there is no memory for that.
+  VELLUM_TRY(split_at(tables, root, range.start()));
+  VELLUM_TRY(split_at(tables, root, range.end()));
   for_each_entry(tables, root, range, [&tables, rights](Node& node, unsigned slot, Entry entry) {
     VELLUM_CHECK(entry.bits != 0);
-    Entry changed = F::make_page(F::frame(entry, node.level), node.level, rights);
-    changed.bits |= entry.bits & (kWriteThrough | kCacheDisable | kGlobal);
     const LockGuard guard(node.lock);
-    tables.set(node, slot, changed);
+    tables.set(node, slot, same_page_with<F>(entry, F::frame(entry, node.level), node.level, rights));
   });
+  return {};
 }
 
 template <PageTableFormat F>
@@ -152,7 +196,7 @@ std::optional<WiredPage> find_wired(const Tables<F>& tables, Node& root, VirtAdd
 #define VELLUM_COMPILE(F)                                                                                   \
   template Result<void> map_wired<F>(const Tables<F>&, Node&, VirtRange, PhysAddr, const WiredAttributes&); \
   template void unmap_wired<F>(const Tables<F>&, Node&, VirtRange);                                         \
-  template void protect_wired<F>(const Tables<F>&, Node&, VirtRange, EntryRights);                          \
+  template Result<void> protect_wired<F>(const Tables<F>&, Node&, VirtRange, EntryRights);                  \
   template Entry wired_entry<F>(Pfn, unsigned, const WiredAttributes&);                                     \
   template Result<Node*> wired_table<F>(const Tables<F>&, Node&, VirtAddr, unsigned);                       \
   template std::optional<WiredPage> find_wired<F>(const Tables<F>&, Node&, VirtAddr);

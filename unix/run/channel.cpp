@@ -43,6 +43,15 @@ void Channel::send(ToHost kind, std::span<const std::byte> body) {
   }
 }
 
+void Channel::flush() {
+  for (unsigned rounds = 0; !is_broken(); relax(rounds++)) {
+    const LockGuard guard(send_lock_);
+    if (bytes_->room() == ByteChannel::kMostSend || bytes_->is_broken()) {
+      return;
+    }
+  }
+}
+
 std::size_t Channel::room() {
   constexpr std::size_t kEnough = 4096 + sizeof(FrameHeader);
   const LockGuard guard(send_lock_);

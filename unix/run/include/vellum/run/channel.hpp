@@ -61,8 +61,11 @@ class Channel {
   // The same at once or not at all.
   [[nodiscard]] bool try_send(ToHost kind, std::span<const std::byte> body) VELLUM_EXCLUDES(send_lock_);
 
-  // For threads: waits asleep until there is room to send, if need be, and returns how large a body may be; the queue is
-  // woken by whoever handles the device's interrupt. Errors: interrupted; try_again (there is no room, and `wait` is
+  // Waits by polling until the host has taken everything that was sent.
+  void flush() VELLUM_EXCLUDES(send_lock_);
+
+  // For threads: waits asleep until there is room to send, if need be, and returns how large a body may be; the queue
+  // is woken by whoever handles the device's interrupt. Errors: interrupted; try_again (there is no room, and `wait` is
   // no); broken_pipe (the host closed this stream, or is gone).
   enum class Wait : bool { no, yes };
   [[nodiscard]] Result<std::size_t> wait_for_room(ToHost stream, Wait wait) VELLUM_EXCLUDES(send_lock_);
