@@ -91,10 +91,14 @@ Result<unix::FileContext> ArchiveRun::files_of_program() {
   context.table = VELLUM_TRY(unix::FileTable::create(files.memory()));
   const unix::Path root = files.root();
   context.paths = VELLUM_TRY(unix::PathContext::create(files.memory(), root, root));
-  const Result<unix::Ref<unix::OpenFile>> console =
-      unix::open_path(files, programs.from_root(), "/dev/console", {.flags = unix::open_flag::kReadWrite});
-  for (int number = 0; console.ok() && number < 3; ++number) {
-    VELLUM_TRY(context.table->put(number, console.value(), unix::CloseOnExec::no, 3));
+  const Result<unix::Path> place = unix::resolve(files, programs.from_root(), "/dev/console");
+  if (!place.ok()) {
+    return context;  // the archive took it away
+  }
+  const unix::Ref<unix::OpenFile> console =
+      VELLUM_TRY(unix::open_terminal(files.memory(), place.value(), unix::open_flag::kReadWrite, programs.terminal));
+  for (int number = 0; number < 3; ++number) {
+    VELLUM_TRY(context.table->put(number, console, unix::CloseOnExec::no, 3));
   }
   return context;
 }
