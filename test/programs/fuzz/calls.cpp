@@ -339,7 +339,7 @@ class Fuzzer {
       case buffer:
         return buffer_value();
       case count:
-        return random_.one_in(20) ? random_.below(200'000) : random_.below(5000);
+        return random_.one_in(200) ? random_.below(200'000) : random_.below(5000);
       case small:
         return random_.below(16);
       case offset:
