@@ -22,8 +22,8 @@ static_assert(kWindowedMemory <= kPageSize << kMemoryOrder.value());
 
 // Buffers are memory that the direct map shows.
 virtio::Piece piece_of(std::span<const std::byte> bytes) {
-  const auto offset = reinterpret_cast<std::uintptr_t>(bytes.data()) - pc::kDirectMap.value();
-  return {.address = PhysAddr(offset), .size = static_cast<std::uint32_t>(bytes.size())};
+  const std::ptrdiff_t offset = bytes.data() - pc::direct_mapped<const std::byte>(PhysAddr(0));
+  return {.address = PhysAddr(static_cast<std::uint64_t>(offset)), .size = static_cast<std::uint32_t>(bytes.size())};
 }
 
 class Mount final : public host::Transport {

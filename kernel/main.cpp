@@ -7,11 +7,20 @@
 #include <vellum/pc/pvh.hpp>
 
 #include "boot_memory.hpp"
+#include "command_line.hpp"
 #include "kernel.hpp"
 #include "must.hpp"
-#include "run_mode.hpp"
 #include "selftest.hpp"
 #include "start.hpp"
+#if defined(VELLUM_RUNS_PROGRAMS)
+#include "archive_mode.hpp"
+#include "kernel_context.hpp"
+#include "processor.hpp"
+#include "run_mode.hpp"
+#endif
+#if defined(VELLUM_CORE_TESTS)
+#include "core_tests.hpp"
+#endif
 
 namespace vellum::kernel {
 
@@ -25,6 +34,11 @@ void print_features(const pc::CpuFeatures& features) {
                  features.smap ? " SMAP" : "", features.umip ? " UMIP" : "");
 }
 
+pc::StartInfo read_start_info(std::uint32_t address, std::uint32_t protocol) {
+  return must(pc::StartInfo::read(PhysAddr(address), pc::BootProtocol{protocol}),
+              "the loader's start information is neither PVH's, version 1, nor Multiboot2's");
+}
+
 Kernel& boot(const pc::StartInfo& start_info, const pc::CpuFeatures& features) {
   BootMemory found = must(find_memory(start_info), "the firmware's memory map has too many rows");
   pc::print_line("boot: ", pc::kArchName, ", ", found.usable.total().value() >> 8, " MB of memory");
@@ -32,8 +46,18 @@ Kernel& boot(const pc::StartInfo& start_info, const pc::CpuFeatures& features) {
 
   PhysicalMemory& memory = create_memory(the_machine, found);
   Kernel& kernel = *::new (room_for_kernel) Kernel(the_machine, features, memory);
+#if defined(__x86_64__)
+  const bool isolated = CommandLine(start_info.command_line()).has("kernel_context=isolated");
+  if (isolated) {
+    pc::use_isolated_gates();
+  }
+#else
+  constexpr bool isolated = false;
+#endif
   enter_kernel_space(kernel, found);
-  pc::enable_global_pages(features);
+  if (!isolated) {
+    pc::enable_global_pages(features);
+  }
   pc::print_line("paging: own tables, root ", kernel.tables.root_address(), ", ",
                  kernel.virtual_memory.nodes.node_count(), " tables");
   return kernel;
@@ -52,13 +76,34 @@ extern "C" void kernel_main(std::uint32_t start_info_address, std::uint32_t prot
   if (!features.no_execute) {
     panic("the processor cannot deny execution (NX)");
   }
-  const pc::StartInfo start_info =
-      kernel::must(pc::StartInfo::read(PhysAddr(start_info_address), pc::BootProtocol{protocol}),
-                   "the loader's start information is neither PVH's, version 1, nor Multiboot2's");
-  kernel::Kernel& kernel = kernel::boot(start_info, features);
+  kernel::Kernel& kernel = kernel::boot(kernel::read_start_info(start_info_address, protocol), features);
+  // Once more: what it refers to lies in the direct map, which may have moved.
+  const pc::StartInfo start_info = kernel::read_start_info(start_info_address, protocol);
+  const kernel::CommandLine command_line(start_info.command_line());
+#if defined(VELLUM_CORE_TESTS)
+  if (command_line.has("coretest")) {
+    pc::stop(test::run_core_tests(kernel.memory) ? pc::Outcome::success : pc::Outcome::failure);
+  }
+#endif
+#if defined(__x86_64__)
+  if (command_line.has("overflow_stack")) {
+    kernel::overflow_kernel_stack();
+  }
+  if (command_line.has("stray_access")) {
+    kernel::stray_into_red_zone();
+  }
+#endif
 #if defined(VELLUM_RUNS_PROGRAMS)
-  if (kernel::has_word(start_info.command_line(), "run")) {
-    kernel::run_for_host(kernel, start_info.command_line());
+  if (!command_line.has("selftest")) {
+    kernel::start_processor(kernel);
+    if (command_line.has("kernel_context=isolated")) {
+      kernel::must(kernel::isolate_kernel_context(kernel), "no memory for the tables of the kernel context");
+      kernel::test_kernel_context(kernel);
+    }
+    if (command_line.has("run")) {
+      kernel::run_for_host(kernel, start_info.command_line());
+    }
+    kernel::run_archive(kernel, start_info);
   }
 #endif
   kernel::run_selftest(kernel);

@@ -37,7 +37,8 @@ ProbeOutcome probe(Access access, VirtAddr address) {
 }
 
 bool end_probe(pc::TrapFrame& frame) {
-  if (!armed || frame.from_user() || frame.vector != pc::kPageFaultVector) {
+  if (!armed || frame.from_user() ||
+      (frame.vector != pc::kPageFaultVector && frame.vector != pc::kGeneralProtectionVector)) {
     return false;
   }
   armed = false;

@@ -1,5 +1,7 @@
 #include "regions.hpp"
 
+#include <algorithm>
+
 #include "layout.hpp"
 
 namespace vellum::kernel {
@@ -8,21 +10,28 @@ namespace {
 
 using namespace literals;
 
+constexpr unsigned kLeastWindows = 64;
+
 constinit Regions* the_regions = nullptr;
 
 }  // namespace
 
-Regions::Regions(KernelSpace<Format>& space, PageSource& pages, Machine& machine)
-    : metadata(pages, machine),
+Regions::Regions(KernelSpace<Format>& kernel_space, PageSource& pages, Machine& machine)
+    : space(kernel_space),
+      metadata(pages, machine),
       kernel_heap({.name = "kernel heap", .largest_cached = 32_KiB}, space, metadata),
       heap_pages(kernel_heap),
       kernel_stacks(space, metadata),
       devices(space, metadata),
+      arguments({.name = "arguments", .largest_cached = ByteCount(kPageSize)}, space, metadata),
+      argument_pages(arguments),
+      file_windows(space),
       io_buffers({.name = "segzio", .largest_cached = 32_KiB}, space, metadata),
       guest_memory({.name = "segkvmm", .quantum = 1_MiB, .largest_cached = 1_MiB}, space, metadata),
-      core_heap({.name = "core heap"}, space, metadata) {}
+      core_heap({.name = "core heap"}, space, metadata),
+      heap_text({.name = "heap text"}, space, metadata) {}
 
-Result<void> Regions::start() {
+Result<void> Regions::start(PhysicalMemory& memory) {
   // The first page of the heap is never given out.
   const VirtRange heap = region(RegionId::kernel_heap);
   const ByteCount page(kPageSize);
@@ -32,8 +41,30 @@ Result<void> Regions::start() {
   VELLUM_TRY(io_buffers.add_span(region(RegionId::segzio)));
   VELLUM_TRY(guest_memory.add_span(region(RegionId::segkvmm)));
   VELLUM_TRY(core_heap.add_span(region(RegionId::core_heap)));
+  VELLUM_TRY(heap_text.add_span(region(RegionId::heap_text)));
+  // Not up to 2^64, so that what lies behind each range has an address.
+  const VirtRange top = region(RegionId::arguments);
+  VELLUM_TRY(arguments.add_span(VirtRange::must(top.start(), top.size() - page)));
+  // Idle windows keep pages of files in memory, so there are fewer of them where there is little.
+  const auto windows = static_cast<unsigned>(
+      std::clamp(memory.total_count().value() / 64, std::uint64_t{kLeastWindows},
+                 region(RegionId::segmap).size().value() / FileWindows<Format>::kWindowSize.value()));
+  const VirtRange storage = VELLUM_TRY(kernel_heap.allocate(FileWindows<Format>::storage_size(windows)));
+  VELLUM_TRY(file_windows.start(region(RegionId::segmap), {reinterpret_cast<std::byte*>(storage.start().value()),
+                                                           static_cast<std::size_t>(storage.size().value())}));
   the_regions = this;
   return {};
+}
+
+void Regions::trim() {
+  heap_pages.trim();
+  argument_pages.trim();
+  kernel_stacks.reap();
+  file_windows.trim();
+  for (BackedArena<Format>* const arena : {&kernel_heap, &arguments, &io_buffers, &guest_memory, &core_heap}) {
+    arena->reap();
+  }
+  metadata.tags.trim();
 }
 
 Regions& regions() {

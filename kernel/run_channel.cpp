@@ -1,5 +1,9 @@
 #include "run_channel.hpp"
 
+#include <new>
+
+#include <vellum/pc/interrupts.hpp>
+
 #include "devices.hpp"
 
 namespace vellum::kernel {
@@ -15,6 +19,9 @@ class ConsoleBytes final : public run::ByteChannel {
   bool send(std::span<const std::byte> head, std::span<const std::byte> body) override {
     return console_.send(head, body);
   }
+  std::size_t room() override { return console_.room(); }
+  void expect_room() override { console_.expect_room(); }
+  void acknowledge_interrupt() { console_.acknowledge_interrupt(); }
   std::size_t receive(std::span<std::byte> into) override { return console_.receive(into); }
   bool is_broken() const override { return console_.is_broken(); }
 
@@ -24,7 +31,8 @@ class ConsoleBytes final : public run::ByteChannel {
 static_assert(run::ByteChannel::kMostSend <= virtio::Console::kMostSend);
 
 constinit ConsoleBytes console_bytes;
-constinit run::Channel channel;
+alignas(run::Channel) constinit std::byte room_for_channel[sizeof(run::Channel)] = {};
+constinit run::Channel* channel = nullptr;
 
 // Rooms for the parts of a received frame and for stdin that nobody read yet.
 constexpr std::size_t kInputRoom = 65536;
@@ -32,6 +40,13 @@ constexpr Order kConsoleOrder{5};
 constexpr Order kRoomsOrder{5};
 static_assert(virtio::Console::kMemory <= kPageSize << kConsoleOrder.value());
 static_assert(run::kMostFrameBytes + kInputRoom <= kPageSize << kRoomsOrder.value());
+
+// Interrupts come with no lock held: they are off wherever one is.
+void on_interrupt(void* /*unused*/) {
+  console_bytes.acknowledge_interrupt();
+  channel->poll();
+  channel->room_queue().wake_all();
+}
 
 }  // namespace
 
@@ -43,11 +58,12 @@ Result<void> open_run_channel(Kernel& kernel, run::Listener& listener) {
   const virtio::SharedMemory memory = VELLUM_TRY(allocate_shared_memory(kernel, kConsoleOrder));
   const virtio::SharedMemory rooms = VELLUM_TRY(allocate_shared_memory(kernel, kRoomsOrder));
   VELLUM_TRY(console_bytes.start(found->device, memory));
-  channel.open(console_bytes, listener, rooms.bytes.first(run::kMostFrameBytes),
-               rooms.bytes.subspan(run::kMostFrameBytes, kInputRoom));
-  return {};
+  channel = ::new (room_for_channel) run::Channel;
+  channel->open(console_bytes, listener, rooms.bytes.first(run::kMostFrameBytes),
+                rooms.bytes.subspan(run::kMostFrameBytes, kInputRoom));
+  return pc::register_interrupt(found->place.interrupt, pc::Trigger::level, on_interrupt, nullptr);
 }
 
-run::Channel& run_channel() { return channel; }
+run::Channel& run_channel() { return *channel; }
 
 }  // namespace vellum::kernel

@@ -11,6 +11,7 @@ namespace vellum::kernel {
 // says.
 [[nodiscard]] Result<void> open_run_channel(Kernel& kernel, run::Listener& listener);
 
+// Once it is open.
 [[nodiscard]] run::Channel& run_channel();
 
 }  // namespace vellum::kernel

@@ -56,6 +56,9 @@ void test_kernel_tables() {
 
 void run_selftest(Kernel& kernel) {
   test_kernel_tables();
+#if defined(__x86_64__)
+  test_layout();
+#endif
   test_spaces(kernel);
 }
 

@@ -4,8 +4,10 @@
 #include <vellum/pc/machine.hpp>
 
 #include "boot_tables.hpp"
+#include "debugger.hpp"
 #include "fixed_pages.hpp"
 #include "layout.hpp"
+#include "modules.hpp"
 #include "must.hpp"
 #include "regions.hpp"
 #include "start.hpp"
@@ -71,7 +73,9 @@ void enter_kernel_space(Kernel& kernel, const BootMemory& found) {
   kernel.machine.set_root(kernel.tables.root_address());
   use_fixed_pages();
   auto* const regions = ::new (room_for_regions) Regions(kernel.tables.space(), kernel.source, kernel.machine);
-  must(regions->start(), kTooSmall);
+  must(regions->start(kernel.memory), kTooSmall);
+  must(start_debugger(kernel), kTooSmall);
+  load_modules();
 }
 
 }  // namespace vellum::kernel

@@ -2,6 +2,7 @@
 #include <vellum/pc/descriptor_tables.hpp>
 #include <vellum/pc/trap.hpp>
 
+#include "debugger.hpp"
 #include "probe.hpp"
 #include "user.hpp"
 #if defined(VELLUM_RUNS_PROGRAMS)
@@ -34,22 +35,31 @@ bool resolve_program_fault(TrapFrame& frame, const PageFault& fault) {
 #endif
 }
 
+[[noreturn]] void fail(const TrapFrame& frame) {
+#if defined(__x86_64__)
+  if (const char* const overflow = kernel::stack_overflow(frame)) {
+    panic_on_trap(frame, overflow);
+  }
+#endif
+  panic_on_trap(frame);
+}
+
 }  // namespace
 
 void on_trap(TrapFrame& frame) {
   if (frame.vector == kPageFaultVector) {
     const PageFault fault = page_fault(frame);
-    if (resolve_program_fault(frame, fault) || kernel::end_probe(frame) || kernel::resolve_fault(frame, fault)) {
+    if (kernel::end_probe(frame) || resolve_program_fault(frame, fault) || kernel::resolve_fault(frame, fault)) {
       return;
     }
   }
-  if (serve_programs(frame)) {
+  if (kernel::end_probe(frame) || serve_programs(frame)) {
     return;
   }
   if (frame.vector == kUserCallVector && frame.from_user()) {
     kernel::user_calls(frame);
   }
-  panic_on_trap(frame);
+  fail(frame);
 }
 
 }  // namespace vellum::pc

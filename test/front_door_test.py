@@ -21,7 +21,7 @@ class Commands(unittest.TestCase):
     def test_help_names_every_command(self):
         shown = vellum("--help")
         self.assertEqual(shown.returncode, 0)
-        for command in ("layout", "explain", "test", "fuzz", "bench", "build", "format", "run"):
+        for command in ("layout", "explain", "test", "fuzz", "bench", "build", "format", "run", "kernel"):
             self.assertIn(f"\n  {command}", shown.stdout)
 
     def test_no_command_is_a_usage_error(self):
@@ -29,10 +29,15 @@ class Commands(unittest.TestCase):
         self.assertEqual((shown.returncode, shown.stdout), (2, ""))
         self.assertIn("usage:", shown.stderr)
 
-    def test_run_says_that_it_cannot(self):
-        shown = vellum("run", "--", "true")
-        self.assertEqual((shown.returncode, shown.stdout), (CANNOT, ""))
-        self.assertIn("no kernel", shown.stderr)
+    def test_kernel_prints_the_path_of_an_image(self):
+        shown = vellum("kernel")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        self.assertEqual(Path(shown.stdout.rstrip("\n")).read_bytes()[:4], b"\x7fELF")
+
+    def test_run_says_what_it_does_not_find(self):
+        shown = vellum("run", "--", "no-such-program")
+        self.assertEqual((shown.returncode, shown.stdout), (127, ""))
+        self.assertIn("command not found", shown.stderr)
 
     def test_data_stands_alone_on_stdout_whatever_the_folder(self):
         shown = vellum("layout", "--json")

@@ -14,9 +14,10 @@ using literals::operator""_pages;
 
 using Source = ArrayPages<256>;
 
+// Lives for good; too big for a kernel's stack and data.
 Source& source() {
-  static Source pages;
-  return pages;
+  static Source* const pages = new Source;
+  return *pages;
 }
 
 constexpr ArenaConfig kPlain = {.name = "test", .quantum = ByteCount(kPageSize)};

@@ -15,10 +15,10 @@ using literals::operator""_B;
 constexpr std::size_t kSourcePages = 1024;
 using Source = ArrayPages<kSourcePages>;
 
-// Too big for a kernel's stack.
+// Lives for good; too big for a kernel's stack and data.
 Source& source() {
-  static Source pages;
-  return pages;
+  static Source* const pages = new Source;
+  return *pages;
 }
 
 ObjectCacheConfig config_of(std::uint64_t size, std::uint64_t alignment) {

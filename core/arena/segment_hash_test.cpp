@@ -11,9 +11,10 @@ using literals::operator""_pages;
 constexpr unsigned kSegments = 5000;
 using Source = ArrayPages<64>;
 
+// Lives for good; too big for a kernel's stack and data.
 Source& source() {
-  static Source pages;
-  return pages;
+  static Source* const pages = new Source;
+  return *pages;
 }
 
 // Segments with gaps between them, so that there are addresses to miss.

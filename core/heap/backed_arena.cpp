@@ -1,4 +1,5 @@
 #include <vellum/heap/backed_arena.hpp>
+#include <vellum/heap/backed_pages.hpp>
 
 #include <vellum/pagetable/instantiate.hpp>
 
@@ -6,8 +7,6 @@ namespace vellum {
 
 namespace {
 
-constexpr WiredAttributes kData{
-    .rights = {.write = true, .execute = false, .user = false}, .lifetime = Lifetime::global, .largest_level = 1};
 constexpr ByteCount kPage{kPageSize};
 
 }  // namespace
@@ -17,7 +16,7 @@ Result<VirtRange> BackedArena<F>::allocate(ByteCount size, Contents contents, By
   const VirtRange range =
       VELLUM_TRY(alignment <= quantum_ ? addresses_.allocate(size)
                                        : addresses_.allocate(size, Fit::instant, {.alignment = alignment}));
-  const Result<void> backed = back(range, contents);
+  const Result<void> backed = back_with_memory(space_, range, contents);
   if (!backed.ok()) {
     addresses_.free(range);
     return backed.error();
@@ -27,7 +26,7 @@ Result<VirtRange> BackedArena<F>::allocate(ByteCount size, Contents contents, By
 
 template <PageTableFormat F>
 void BackedArena<F>::free(VirtRange range) {
-  strip(range);
+  free_memory_behind(space_, range);
   addresses_.free(range);
 }
 
@@ -35,7 +34,7 @@ template <PageTableFormat F>
 Result<VirtRange> BackedArena<F>::allocate_above_red_zone(ByteCount size, Contents contents) {
   const VirtRange whole = VELLUM_TRY(addresses_.allocate(bytes_of(pages_for(size)) + kPage));
   const VirtRange range = VirtRange::must(whole.start() + kPage, whole.size() - kPage);
-  const Result<void> backed = back(range, contents);
+  const Result<void> backed = back_with_memory(space_, range, contents);
   if (!backed.ok()) {
     addresses_.free(whole);
     return backed.error();
@@ -45,56 +44,50 @@ Result<VirtRange> BackedArena<F>::allocate_above_red_zone(ByteCount size, Conten
 
 template <PageTableFormat F>
 void BackedArena<F>::free_above_red_zone(VirtRange range) {
-  strip(range);
+  free_memory_behind(space_, range);
   addresses_.free(with_red_zone(range));
 }
 
 template <PageTableFormat F>
-Result<void> BackedArena<F>::back(VirtRange range, Contents contents) {
-  PhysicalMemory& memory = space_.memory();
-  for (ByteCount done; done < range.size(); done += kPage) {
-    Result<void> mapped;
-    const Result<Pfn> frame = memory.allocate(contents);
-    if (frame.ok()) {
-      mapped = space_.map(VirtRange::must(range.start() + done, kPage), address_of(frame.value()), kData);
-      if (!mapped.ok()) {
-        memory.free(frame.value());
-      }
-    } else {
-      mapped = frame.error();
-    }
-    if (!mapped.ok()) {
-      if (!done.is_zero()) {
-        strip(VirtRange::must(range.start(), done));
-      }
-      return mapped;
-    }
-  }
-  return {};
+std::byte* HeapPages<F>::take_idle() {
+  const LockGuard guard(lock_);
+  return idle_count_ == 0 ? nullptr : idle_[--idle_count_];
 }
 
 template <PageTableFormat F>
-void BackedArena<F>::strip(VirtRange range) {
-  PhysicalMemory& memory = space_.memory();
-  // Chained through their descriptors until no CPU can reach them.
-  Pfn chain = Frame::kNoFrame;
-  for (ByteCount done; done < range.size(); done += kPage) {
-    const std::optional<WiredPage> page = space_.find(range.start() + done);
-    VELLUM_CHECK(page.has_value());
-    Frame& frame = memory.frame(frame_of(page->address));
-    VELLUM_CHECK(frame.release());
-    frame.set_next(chain);
-    chain = frame_of(page->address);
+Result<std::byte*> HeapPages<F>::allocate(unsigned order) {
+  if (order == 0) {
+    if (std::byte* const page = take_idle()) {
+      return page;
+    }
   }
-  space_.unmap(range);
-  while (chain != Frame::kNoFrame) {
-    const Pfn next = memory.frame(chain).next();
-    memory.free(chain);
-    chain = next;
+  const ByteCount size(kPageSize << order);
+  const VirtRange range = VELLUM_TRY(heap_.allocate(size, Contents::any, size));
+  return reinterpret_cast<std::byte*>(static_cast<std::uintptr_t>(range.start().value()));
+}
+
+template <PageTableFormat F>
+void HeapPages<F>::free(std::byte* block, unsigned order) {
+  if (order == 0) {
+    const LockGuard guard(lock_);
+    if (idle_count_ < kMostIdle) {
+      idle_[idle_count_++] = block;
+      return;
+    }
+  }
+  heap_.free(VirtRange::must(VirtAddr(reinterpret_cast<std::uintptr_t>(block)), ByteCount(kPageSize << order)));
+}
+
+template <PageTableFormat F>
+void HeapPages<F>::trim() {
+  while (std::byte* const page = take_idle()) {
+    heap_.free(VirtRange::must(VirtAddr(reinterpret_cast<std::uintptr_t>(page)), kPage));
   }
 }
 
-#define VELLUM_COMPILE(F) template class BackedArena<F>;
+#define VELLUM_COMPILE(F)        \
+  template class BackedArena<F>; \
+  template class HeapPages<F>;
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE
 

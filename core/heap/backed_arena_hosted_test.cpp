@@ -93,6 +93,27 @@ VELLUM_TEST_BOTH_FORMATS(BackedArena, FailsWithoutATrace) {
   }
 }
 
+VELLUM_TEST_BOTH_FORMATS(HeapPages, KeepAFewPages) {
+  ArenaWorld<F> world;
+  HeapPages<F> pages(world.arena);
+  std::vector<std::byte*> held;
+  for (unsigned i = 0; i < 2 * HeapPages<F>::kMostIdle; ++i) {
+    held.push_back(pages.allocate(0).value());
+  }
+  std::byte* const block = pages.allocate(2).value();
+  EXPECT_TRUE(VirtAddr(reinterpret_cast<std::uintptr_t>(block)).is_aligned(16_KiB));
+  for (std::byte* const page : held) {
+    EXPECT_TRUE(world.writes(VirtAddr(reinterpret_cast<std::uintptr_t>(page))));
+    pages.free(page, 0);
+  }
+  pages.free(block, 2);
+  EXPECT_EQ(world.arena.in_use(), kPage * HeapPages<F>::kMostIdle);
+  EXPECT_EQ(pages.allocate(0).value(), held[HeapPages<F>::kMostIdle - 1]);
+  pages.free(held[HeapPages<F>::kMostIdle - 1], 0);
+  pages.trim();
+  EXPECT_EQ(world.arena.in_use(), 0_B);
+}
+
 VELLUM_TEST_BOTH_FORMATS(BackedArena, RunsOutOfMemoryAndRecovers) {
   ArenaWorld<F> world({.memory = 8_MiB});
   std::vector<VirtRange> held;

@@ -54,9 +54,26 @@ void KernelSpace<F>::unmap(VirtRange range) {
 }
 
 template <PageTableFormat F>
-void KernelSpace<F>::protect(VirtRange range, EntryRights rights) {
-  protect_wired(tables_, *root_, range, rights);
+Result<void> KernelSpace<F>::protect(VirtRange range, EntryRights rights) {
+  VELLUM_TRY(protect_wired(tables_, *root_, range, rights));
   flush(range);
+  return {};
+}
+
+template <PageTableFormat F>
+Result<Node*> KernelSpace<F>::leaf_table(VirtAddr address) {
+  return wired_table(tables_, *root_, address, 1);
+}
+
+template <PageTableFormat F>
+void KernelSpace<F>::set_page(Node& table, VirtAddr address, Pfn frame, EntryRights rights) {
+  const WiredAttributes attributes{.rights = rights, .lifetime = Lifetime::global};
+  tables_.set(table, tables_.slot_of(table, vpn_of<F>(address)), wired_entry<F>(frame, 1, attributes));
+}
+
+template <PageTableFormat F>
+void KernelSpace<F>::clear_page(Node& table, VirtAddr address) {
+  tables_.set(table, tables_.slot_of(table, vpn_of<F>(address)), {});
 }
 
 template <PageTableFormat F>

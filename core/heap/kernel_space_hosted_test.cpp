@@ -38,7 +38,7 @@ VELLUM_TEST_BOTH_FORMATS(KernelSpace, ChangesRights) {
   const VirtAddr middle = range.start() + kPage;
   EXPECT_TRUE(world.writes(middle));
 
-  world.space().protect(VirtRange::must(middle, kPage), {.execute = true});
+  ASSERT_TRUE(world.space().protect(VirtRange::must(middle, kPage), {.execute = true}).ok());
   EXPECT_FALSE(world.writes(middle));
   EXPECT_TRUE(world.may(Access::execute, middle));
   EXPECT_EQ(world.read(middle), 1U);
@@ -47,6 +47,31 @@ VELLUM_TEST_BOTH_FORMATS(KernelSpace, ChangesRights) {
 
   world.space().unmap(range);
   world.memory().free_block(frames, Order(2));
+}
+
+// One page in the middle of a large one.
+VELLUM_TEST_BOTH_FORMATS(KernelSpace, CutsLargePages) {
+  HeapWorld<F> world;
+  const VirtRange range = VirtRange::must(world.region().start(), 4_MiB);
+  ASSERT_TRUE(world.space().map(range, PhysAddr((4_MiB).value()), kData).ok());
+  EXPECT_EQ(world.space().find(range.start())->level, 2U);
+  const VirtAddr page = range.start() + kPage * 5;
+  EXPECT_TRUE(world.writes(page, 9));
+  ASSERT_TRUE(world.space().protect(VirtRange::must(page, kPage), {}).ok());
+  EXPECT_FALSE(world.writes(page));
+  EXPECT_EQ(world.read(page), 9U);
+  EXPECT_EQ(world.space().find(page)->level, 1U);
+  for (const VirtAddr other : {range.start(), page - kPage, page + kPage, range.start() + 2_MiB - kPage}) {
+    EXPECT_EQ(world.space().find(other)->address - PhysAddr((4_MiB).value()), other - range.start());
+    EXPECT_TRUE(world.may(Access::write, other));
+    EXPECT_FALSE(world.may(Access::execute, other));
+  }
+  EXPECT_EQ(world.space().find(range.start() + 2_MiB)->level, 2U);
+  // A whole large page stays one.
+  ASSERT_TRUE(world.space().protect(VirtRange::must(range.start() + 2_MiB, 2_MiB), {}).ok());
+  EXPECT_EQ(world.space().find(range.start() + 2_MiB)->level, 2U);
+  EXPECT_FALSE(world.may(Access::write, range.last().page()));
+  world.space().unmap(range);
 }
 
 // The root's entries never change once they are made, for every space has a copy of them.

@@ -13,8 +13,8 @@ constexpr Prot kReadExecute = Prot::read() | Prot::execute();
 
 constexpr RegionRow kRows[] = {
     {RegionId::arguments, "arguments", "ARGSBASE", kArgumentsBase, kSpaceEnd, RegionPlacement::fixed, Growth::none,
-     Accessor::kernel, kRead, PageSizes::small(), StrayAccess::wired,
-     "What the boot loader tells the kernel, kept read-only: the command line and the memory map."},
+     Accessor::kernel, kReadWrite, PageSizes::small(), StrayAccess::wired,
+     "Where exec gathers the arguments and the environment of a new program, while the old one goes."},
     {RegionId::debugger, "debugger", "SEGDEBUGBASE", kDebuggerBase, kArgumentsBase, RegionPlacement::fixed,
      Growth::none, Accessor::kernel, kReadWrite, PageSizes::small(), StrayAccess::wired,
      "Private memory of the kernel debugger, which must work when everything else is broken."},
@@ -41,7 +41,7 @@ constexpr RegionRow kRows[] = {
      "The boot CPU's task-state segment: the stacks to switch to when a trap arrives."},
     {RegionId::double_fault_tss, "double-fault TSS page", "DFTSS_VA", kDoubleFaultTss, kTss, RegionPlacement::derived,
      Growth::none, Accessor::kernel, kReadWrite, PageSizes::small(), StrayAccess::wired,
-     "Needed by the 32-bit kernel only; here it keeps the place, and MISC_VA_BASE is its start."},
+     "Needed by the 32-bit kernel only; here the stack on which a double fault arrives. MISC_VA_BASE is its start."},
     {RegionId::heap_text, "heap text", "", kHeapText, kMiscBase, RegionPlacement::derived, Growth::none,
      Accessor::kernel, kReadExecute, PageSizes::small(), StrayAccess::wired,
      "Instructions of loadable modules that did not fit beside the kernel text."},

@@ -13,8 +13,8 @@ constexpr Prot kReadExecute = Prot::read() | Prot::execute();
 
 constexpr RegionRow kRows[] = {
     {RegionId::arguments, "arguments", "ARGSBASE", kArgumentsBase, kSpaceEnd, RegionPlacement::fixed, Growth::none,
-     Accessor::kernel, kRead, PageSizes::small(), StrayAccess::wired,
-     "What the boot loader tells the kernel, kept read-only: the command line and the memory map."},
+     Accessor::kernel, kReadWrite, PageSizes::small(), StrayAccess::wired,
+     "Where exec gathers the arguments and the environment of a new program, while the old one goes."},
     {RegionId::debugger, "debugger", "SEGDEBUGBASE", kDebuggerBase, kArgumentsBase, RegionPlacement::fixed,
      Growth::none, Accessor::kernel, kReadWrite, PageSizes::small(), StrayAccess::wired,
      "Private memory of the kernel debugger, which must work when everything else is broken."},

@@ -112,6 +112,12 @@ std::optional<Pfn> MemoryObject<F>::lookup(PageIndex index, Access access) {
 }
 
 template <PageTableFormat F>
+bool MemoryObject<F>::is_resident(PageIndex index) const {
+  const Node* const leaf = find_table(index, 1);
+  return leaf != nullptr && tables_.load(*leaf, tables_.slot_of(*leaf, Vpn(index.value()))).bits != 0;
+}
+
+template <PageTableFormat F>
 Result<Node*> MemoryObject<F>::table_for(PageIndex index, unsigned level) {
   Node* table = find_table(index, level);
   if (table == nullptr) {

@@ -262,6 +262,7 @@ TEST(NodeRuns, CopiesAreEqualAndHoldTheirBackings) {
   EXPECT_TRUE(backing.dropped);
 }
 
+#ifndef VELLUM_TEST_IN_KERNEL  // only the simulated machine fails on demand
 TEST(NodeRuns, RoomThatCannotBeHadChangesNothing) {
   test::NodeWorld world;
   ModelledNode node(world);
@@ -298,6 +299,7 @@ TEST(NodeRuns, RoomThatCannotBeHadChangesNothing) {
   other.check();
   node.check();
 }
+#endif
 
 }  // namespace
 }  // namespace vellum

@@ -10,38 +10,6 @@ constexpr std::uint64_t kWriteThrough = 1U << 3;
 constexpr std::uint64_t kCacheDisable = 1U << 4;
 constexpr std::uint64_t kGlobal = 1U << 8;
 
-template <PageTableFormat F>
-Entry wired_entry(Pfn frame, unsigned level, const WiredAttributes& attributes) {
-  Entry entry = F::make_page(frame, level, attributes.rights);
-  if (attributes.caching == Caching::uncached) {
-    entry.bits |= kCacheDisable | kWriteThrough;
-  }
-  if (attributes.lifetime == Lifetime::global) {
-    entry.bits |= kGlobal;
-  }
-  return entry;
-}
-
-// The node whose entries map pages of `level` around `page`; made where it is missing.
-template <PageTableFormat F>
-Result<Node*> table_at(const Tables<F>& tables, Node& root, Vpn page, unsigned level) {
-  Node* node = &root;
-  while (node->level > level) {
-    const unsigned slot = tables.slot_of(*node, page);
-    const LockGuard guard(node->lock);
-    const Entry entry = tables.load(*node, slot);
-    if (entry.bits != 0) {
-      VELLUM_CHECK(tables.state(entry, *node) == EntryState::table);
-      node = &tables.child(entry, *node);
-      continue;
-    }
-    Node* const child = VELLUM_TRY(tables.create_child(*node, slot));
-    tables.link(*node, slot, *child, EntryRights::everything(), true);
-    node = child;
-  }
-  return node;
-}
-
 // The highest level whose pages fit both addresses and what is left.
 template <PageTableFormat F>
 unsigned page_level(Vpn page, Pfn frame, PageCount left, unsigned largest) {
@@ -75,7 +43,81 @@ void for_each_entry(const Tables<F>& tables, Node& root, VirtRange range, Visito
   }
 }
 
+// An entry of a page with the attributes of another entry.
+template <PageTableFormat F>
+Entry same_page_with(Entry like, Pfn frame, unsigned level, EntryRights rights) {
+  Entry entry = F::make_page(frame, level, rights);
+  entry.bits |= like.bits & (kWriteThrough | kCacheDisable | kGlobal);
+  return entry;
+}
+
+// Replaces pages that `address` lies inside of, and does not begin, by tables of smaller ones that lead to the same
+// place with the same rights. Nothing to flush: the translations stay true.
+template <PageTableFormat F>
+Result<void> split_at(const Tables<F>& tables, Node& root, VirtAddr address) {
+  const Vpn page = vpn_of<F>(address);
+  Node* node = &root;
+  for (;;) {
+    const unsigned slot = tables.slot_of(*node, page);
+    const LockGuard guard(node->lock);
+    const Entry entry = tables.load(*node, slot);
+    if (tables.state(entry, *node) == EntryState::table) {
+      node = &tables.child(entry, *node);
+      continue;
+    }
+    if (entry.bits == 0 || node->level == 1 || tables.page_of(*node, slot) == page) {
+      return {};
+    }
+    Node* const child = VELLUM_TRY(tables.create_child(*node, slot));
+    const Pfn first = F::frame(entry, node->level);
+    for (unsigned i = 0; i < entry_count<F>(child->level); ++i) {
+      tables.set(
+          *child, i,
+          same_page_with<F>(entry, first + tables.span(*child) * i, child->level, F::rights(entry, node->level)));
+    }
+    {
+      const LockGuard child_guard(child->lock);
+      child->live = static_cast<std::uint16_t>(entry_count<F>(child->level));
+    }
+    // In one store: the page may hold this very table.
+    tables.set(*node, slot, EntryCodec<F>::table(child->table, node->level, EntryRights::everything()));
+    node = child;
+  }
+}
+
 }  // namespace
+
+template <PageTableFormat F>
+Entry wired_entry(Pfn frame, unsigned level, const WiredAttributes& attributes) {
+  Entry entry = F::make_page(frame, level, attributes.rights);
+  if (attributes.caching == Caching::uncached) {
+    entry.bits |= kCacheDisable | kWriteThrough;
+  }
+  if (attributes.lifetime == Lifetime::global) {
+    entry.bits |= kGlobal;
+  }
+  return entry;
+}
+
+template <PageTableFormat F>
+Result<Node*> wired_table(const Tables<F>& tables, Node& root, VirtAddr address, unsigned level) {
+  const Vpn page = vpn_of<F>(address);
+  Node* node = &root;
+  while (node->level > level) {
+    const unsigned slot = tables.slot_of(*node, page);
+    const LockGuard guard(node->lock);
+    const Entry entry = tables.load(*node, slot);
+    if (entry.bits != 0) {
+      VELLUM_CHECK(tables.state(entry, *node) == EntryState::table);
+      node = &tables.child(entry, *node);
+      continue;
+    }
+    Node* const child = VELLUM_TRY(tables.create_child(*node, slot));
+    tables.link(*node, slot, *child, EntryRights::everything(), true);
+    node = child;
+  }
+  return node;
+}
 
 template <PageTableFormat F>
 Result<void> map_wired(const Tables<F>& tables, Node& root, VirtRange range, PhysAddr target,
@@ -91,7 +133,7 @@ Result<void> map_wired(const Tables<F>& tables, Node& root, VirtRange range, Phy
     const Vpn page = first + done;
     const Pfn frame = frame_of(target) + done;
     const unsigned level = page_level<F>(page, frame, pages - done, attributes.largest_level);
-    const Result<Node*> table = table_at(tables, root, page, level);
+    const Result<Node*> table = wired_table(tables, root, address_of<F>(page), level);
     if (!table.ok()) {
       if (!done.is_zero()) {
         unmap_wired(tables, root, VirtRange::must(range.start(), bytes_of(done)));
@@ -121,14 +163,16 @@ void unmap_wired(const Tables<F>& tables, Node& root, VirtRange range) {
 }
 
 template <PageTableFormat F>
-void protect_wired(const Tables<F>& tables, Node& root, VirtRange range, EntryRights rights) {
+Result<void> protect_wired(const Tables<F>& tables, Node& root, VirtRange range, EntryRights rights) {
+  // Large pages at the edges first, so that nothing was changed where there is no memory for that.
+  VELLUM_TRY(split_at(tables, root, range.start()));
+  VELLUM_TRY(split_at(tables, root, range.end()));
   for_each_entry(tables, root, range, [&tables, rights](Node& node, unsigned slot, Entry entry) {
     VELLUM_CHECK(entry.bits != 0);
-    Entry changed = F::make_page(F::frame(entry, node.level), node.level, rights);
-    changed.bits |= entry.bits & (kWriteThrough | kCacheDisable | kGlobal);
     const LockGuard guard(node.lock);
-    tables.set(node, slot, changed);
+    tables.set(node, slot, same_page_with<F>(entry, F::frame(entry, node.level), node.level, rights));
   });
+  return {};
 }
 
 template <PageTableFormat F>
@@ -152,7 +196,9 @@ std::optional<WiredPage> find_wired(const Tables<F>& tables, Node& root, VirtAdd
 #define VELLUM_COMPILE(F)                                                                                   \
   template Result<void> map_wired<F>(const Tables<F>&, Node&, VirtRange, PhysAddr, const WiredAttributes&); \
   template void unmap_wired<F>(const Tables<F>&, Node&, VirtRange);                                         \
-  template void protect_wired<F>(const Tables<F>&, Node&, VirtRange, EntryRights);                          \
+  template Result<void> protect_wired<F>(const Tables<F>&, Node&, VirtRange, EntryRights);                  \
+  template Entry wired_entry<F>(Pfn, unsigned, const WiredAttributes&);                                     \
+  template Result<Node*> wired_table<F>(const Tables<F>&, Node&, VirtAddr, unsigned);                       \
   template std::optional<WiredPage> find_wired<F>(const Tables<F>&, Node&, VirtAddr);
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE

@@ -3,6 +3,8 @@
 #include <vellum/pagetable/instantiate.hpp>
 #include <vellum/space/space.hpp>
 
+#include "attempt.hpp"
+
 namespace vellum {
 
 namespace {
@@ -72,6 +74,23 @@ std::optional<Region<F>> AddressSpace<F>::region_at_or_after(VirtAddr from) {
     region.first = mapping.index_of(stretch.start());
   }
   return region;
+}
+
+template <PageTableFormat F>
+bool AddressSpace<F>::is_resident(VirtAddr address) {
+  const std::optional<Region<F>> region = region_at_or_after(address);
+  if (!region || !region->range.contains(address)) {
+    return false;
+  }
+  const Vpn page = vpn_of<F>(address);
+  const TreeSection section(tree);
+  const Walk walk = descend(page);
+  if (walk.node->level == 1 &&
+      tables_.state(tables_.load(*walk.node, tables_.slot_of(*walk.node, page)), *walk.node) == EntryState::page) {
+    return true;
+  }
+  return region->object != nullptr &&
+         region->object->is_resident(region->first + (page - vpn_of<F>(region->range.start())));
 }
 
 template <PageTableFormat F>
@@ -170,6 +189,7 @@ std::uint64_t AddressSpace<F>::check_node(Node& node, const Meaning* above, bool
 
 #define VELLUM_COMPILE(F)                                                          \
   template std::optional<Region<F>> AddressSpace<F>::region_at_or_after(VirtAddr); \
+  template bool AddressSpace<F>::is_resident(VirtAddr);                            \
   template typename AddressSpace<F>::Residence AddressSpace<F>::residence();       \
   template void AddressSpace<F>::check_invariants();
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)

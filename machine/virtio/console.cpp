@@ -59,11 +59,15 @@ void Console::give(unsigned buffer, std::span<const std::byte>& head, std::span<
   }
 }
 
+std::size_t Console::room() {
+  collect_sent();
+  return sending_.is_broken() ? 0 : static_cast<std::size_t>(std::popcount(idle_senders_)) * kPageSize;
+}
+
 bool Console::send(std::span<const std::byte> head, std::span<const std::byte> body) {
   const std::size_t size = head.size() + body.size();
   VELLUM_ASSERT(size <= kMostSend);
-  collect_sent();
-  if (sending_.is_broken() || static_cast<unsigned>(std::popcount(idle_senders_)) * kPageSize < size) {
+  if (room() < size) {
     return false;
   }
   while (!head.empty() || !body.empty()) {

@@ -53,7 +53,12 @@ void Queue::initialise(SharedMemory page, unsigned entries, Interruption interru
     next_[i] = static_cast<std::uint16_t>(i + 1);
     length_[i] = 0;
   }
-  available_ring()[0] = interruption == Interruption::unwanted ? kNoInterrupt : 0;
+  set_interruption(interruption);
+}
+
+void Queue::set_interruption(Interruption interruption) {
+  store(available_ring()[0], interruption == Interruption::unwanted ? kNoInterrupt : 0);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
 PhysAddr Queue::available() const { return page_.address + ByteCount(available_offset(entries_)); }

@@ -11,6 +11,7 @@ import sys
 
 # isa-debug-exit turns the value 0x10 into this.
 SUCCESS = 0x10 << 1 | 1
+FAILURE = 0x11 << 1 | 1
 
 # What the lines must match, one after the other; between them other lines may stand.
 EXPECTED = [
@@ -35,6 +36,30 @@ EXPECTED = [
     r"time: \d+ ticks since reset",
     r"selftest: passed",
 ]
+# Besides, of the 64-bit kernel.
+EXPECTED_AMD64 = [
+    r"layout: \d+ pages in 20 rows are as their rows say, \d+ rows are empty",
+    r"kmap: \d+ lines, written by a module at 0xfffffffff77eb[0-9a-f]{3}",
+]
+# What a failure on purpose ends in, by the word of the command line that causes it.
+FAILURES = {
+    "overflow_stack": [
+        r"overflow: of the stack from {address} to {address}",
+        r"panic: a kernel stack overflowed into its red zone",
+        r"  rip 0x[0-9A-F.]+ kernel::recurse\+0x[0-9a-f]+ in kernel text\. .*",
+        r"  rsp 0x[0-9A-F.]+ in segkp\. .*",
+        r"  cr2 0x[0-9A-F.]+ in segkp\. .*",
+        r"  tables: root .*, not present",
+        r"  from 0x[0-9A-F.]+ kernel::recurse\+0x[0-9a-f]+",
+    ],
+    "stray_access": [
+        r"panic: page fault",
+        r"  rip 0x[0-9A-F.]+ kernel::stray_into_red_zone\+0x[0-9a-f]+ in kernel text\. .*",
+        r"  cr2 0x[0-9A-F]+\.00000008 in red zone\. .*",
+        r"  tables: root 0x0, not present",
+        r"  from 0x[0-9A-F.]+ kernel_main\+0x[0-9a-f]+",
+    ],
+}
 # Besides, where the processor can do all that emulation knows.
 PROTECTIONS = [
     r"protection: WP NX SMEP SMAP UMIP",
@@ -53,10 +78,17 @@ PLAIN_CPU = {"amd64": "qemu64", "i386": "qemu32,+nx"}
 
 
 def command(options):
+    machine = MACHINES[options.machine]
+    memory = []
+    if options.memory.endswith("G") and int(options.memory[:-1]) > 64:
+        # More than the host has: nothing is reserved for it.
+        memory = ["-object", f"memory-backend-ram,id=ram,size={options.memory},reserve=off"]
+        machine += ",memory-backend=ram"
     line = [
-        QEMU[options.arch], "-accel", "tcg", "-machine", MACHINES[options.machine], "-cpu", options.cpu or PLAIN_CPU[options.arch],
+        QEMU[options.arch], "-accel", "tcg", *memory, "-machine", machine, "-cpu", options.cpu or PLAIN_CPU[options.arch],
         "-smp", "1", "-m", options.memory, "-nodefaults", "-display", "none", "-monitor", "none", "-serial", "stdio",
         "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-kernel", options.image,
+        "-append", options.failure or "selftest",
     ]
     if options.count_instructions:
         # One nanosecond of guest time an instruction, so that the time-stamp counter counts them.
@@ -84,6 +116,7 @@ def main():
     parser.add_argument("--timeout", type=float, default=60, help="seconds (%(default)s)")
     parser.add_argument("--count-instructions", action="store_true",
                         help="run so that the guest's time-stamp counter counts instructions")
+    parser.add_argument("--failure", choices=FAILURES, help="make the kernel fail in this way")
     parser.add_argument("image")
     options = parser.parse_args()
 
@@ -99,14 +132,18 @@ def main():
     if status is None:
         print(f"FAILED: no end after {options.timeout:g} s")
         return 1
-    missing = missing_line(lines, EXPECTED, options.arch)
-    if missing is None and options.cpu == "max":
+    expected = FAILURES[options.failure] if options.failure else EXPECTED
+    missing = missing_line(lines, expected, options.arch)
+    if missing is None and not options.failure and options.arch == "amd64":
+        missing = missing_line(lines, EXPECTED_AMD64, options.arch)
+    if missing is None and not options.failure and options.cpu == "max":
         missing = missing_line(lines, PROTECTIONS, options.arch)
     if missing is not None:
         print(f"FAILED: no line matches: {missing}")
         return 1
-    if status != SUCCESS:
-        print(f"FAILED: QEMU's exit status is {status}, not {SUCCESS}")
+    wanted = FAILURE if options.failure else SUCCESS
+    if status != wanted:
+        print(f"FAILED: QEMU's exit status is {status}, not {wanted}")
         return 1
     return 0
 

@@ -1,8 +1,5 @@
 #include "run/fault.hpp"
 
-#include <algorithm>
-#include <csignal>
-
 #include <fmt/core.h>
 
 #include <vellum/layout/explain.hpp>
@@ -48,17 +45,29 @@ std::string access_line(const FaultRecord& fault, const std::optional<Instructio
   return "";
 }
 
-std::string code_line(const FaultRecord& fault, const std::vector<Bind>& binds) {
-  const CodePlace place = find_code(fault.maps, fault.instruction, binds);
-  std::string line = fmt::format("{:#x}", fault.instruction);
+// `lookup` is the address to look for, where that is not the one to show: a return address may be the next function's.
+std::string code_line(const FaultRecord& fault, std::uint64_t address, std::uint64_t lookup,
+                      const std::vector<Bind>& binds) {
+  const CodePlace place = find_code(fault.maps, lookup, binds);
+  std::string line = fmt::format("{:#x}", address);
   if (!place.symbol.empty()) {
     line += "  " + place.symbol;
   }
   if (!place.line.empty()) {
     line += fmt::format("  ({})", place.line);
   }
-  const Mapping* const mapping = neighbours_of(fault.maps, fault.instruction).at;
+  const Mapping* const mapping = neighbours_of(fault.maps, lookup).at;
   return mapping == nullptr || mapping->name.empty() ? line : fmt::format("{}  in {}", line, mapping->name);
+}
+
+// Where a jump to what is no code came from, if it was a call.
+std::string caller_line(const FaultRecord& fault, const std::vector<Bind>& binds) {
+  if (fault.access != FaultAccess::execute || !fault.stack_top.has_value()) {
+    return "";
+  }
+  const std::uint64_t address = *fault.stack_top;
+  const Mapping* const mapping = neighbours_of(fault.maps, address).at;
+  return mapping == nullptr || mapping->rights[2] != 'x' ? "" : code_line(fault, address, address - 1, binds);
 }
 
 std::string instruction_line(const FaultRecord& fault, const InstructionText& instruction) {
@@ -74,7 +83,7 @@ std::string instruction_line(const FaultRecord& fault, const InstructionText& in
 }
 
 std::string region_line(const Explanation& explanation) {
-  const Region& region = *explanation.region;
+  const LayoutRegion& region = *explanation.region;
   const std::string end =
       region.range.last().value() == ~std::uint64_t{0} ? "the top" : hex_text(region.range.last().value());
   return fmt::format("{}, {} to {}: {}", region.row->name, hex_text(region.range.start().value()), end,
@@ -99,33 +108,20 @@ void add_neighbours(std::string& text, const std::vector<Mapping>& maps, std::ui
   }
 }
 
-std::string memory_text(const FaultRecord& fault) {
-  std::string text = fmt::format("vellum: {} (pid {}) killed: out of memory\n", fault.command, fault.process);
-  add_line(text, "memory",
-           fmt::format("{} of {} in use by programs, {} of that for page tables", size_text(ByteCount(fault.resident)),
-                       size_text(ByteCount(fault.limit)), size_text(ByteCount(fault.tables))));
-  if (fault.address.has_value()) {
-    const Mapping* const mapping = neighbours_of(fault.maps, *fault.address).at;
-    add_line(
-        text, "needed",
-        fmt::format("a page for {:#x}{}", *fault.address, mapping == nullptr ? "" : " in " + mapping_text(*mapping)));
+// The process did nothing wrong at any instruction: there was no more to be had.
+std::string shortage_text(const FaultRecord& fault) {
+  std::string text = fmt::format("vellum: {} (pid {}) killed: ", fault.command, fault.process);
+  if (fault.verdict == kTooManyProcesses) {
+    text += "too many processes\n";
+    add_line(text, "processes", fmt::format("{} were ended together, it and those that it started", fault.processes));
+    add_line(text, "why", "they took more than half of all the processes that there can be");
+    return text;
   }
-  std::vector<MemoryHolder> holders = fault.holders;
-  std::ranges::sort(holders, std::ranges::greater(),
-                    [](const MemoryHolder& holder) { return holder.resident + holder.tables; });
-  constexpr std::size_t kShown = 5;
-  for (std::size_t i = 0; i < std::min(holders.size(), kShown); ++i) {
-    const MemoryHolder& holder = holders[i];
-    add_line(text, i == 0 ? "held by" : "",
-             fmt::format("{} (pid {}): {} resident, {} of page tables, {} mapped", holder.command, holder.process,
-                         size_text(ByteCount(holder.resident)), size_text(ByteCount(holder.tables)),
-                         size_text(ByteCount(holder.virtual_size))));
-  }
-  if (holders.size() > kShown) {
-    add_line(text, "", fmt::format("and {} others", holders.size() - kShown));
-  }
-  add_line(text, "why",
-           "all memory of the machine is in use, and this process held the most; --memory SIZE gives more");
+  text += "out of memory\n";
+  add_line(text, "held",
+           fmt::format("{} of the {} that the machine has for programs and their page tables",
+                       size_text(ByteCount(fault.resident)), size_text(ByteCount(fault.limit))));
+  add_line(text, "why", "all memory was in use, and this process held the most; --memory SIZE gives the machine more");
   add_line(text, "Linux logs", linux_log_line(fault));
   return text;
 }
@@ -134,8 +130,8 @@ std::string memory_text(const FaultRecord& fault) {
 
 std::string explain_fault(const nlohmann::ordered_json& json, const RunOptions& options) {
   const FaultRecord fault = read_fault(json);
-  if (fault.verdict == "out_of_memory") {
-    return memory_text(fault);
+  if (fault.verdict == kOutOfMemory || fault.verdict == kTooManyProcesses) {
+    return shortage_text(fault);
   }
   UserInputs user;
   user.model = options.user;
@@ -145,10 +141,11 @@ std::string explain_fault(const nlohmann::ordered_json& json, const RunOptions& 
 
   std::string text = headline(fault);
   add_line(text, "access", access_line(fault, instruction));
-  add_line(text, "code", code_line(fault, options.binds));
+  add_line(text, "code", code_line(fault, fault.instruction, fault.instruction, options.binds));
   if (instruction.has_value()) {
     add_line(text, "", instruction_line(fault, *instruction));
   }
+  add_line(text, "called from", caller_line(fault, options.binds));
   if (map.has_value()) {
     add_line(text, "why", reason_of(fault, instruction, *map));
   }
@@ -160,8 +157,8 @@ std::string explain_fault(const nlohmann::ordered_json& json, const RunOptions& 
     add_neighbours(text, fault.maps, *fault.address);
     add_line(text, "Linux logs", linux_log_line(fault));
     add_line(text, "more",
-             fmt::format("vellum explain {:#x} --user {} --memory {}", *fault.address, name_of(options.user),
-                         options.memory.value()));
+             fmt::format("vellum explain {:#x} --user {} --memory {}M", *fault.address, name_of(options.user),
+                         options.memory.value() >> 20));
   } else {
     add_line(text, "Linux logs", linux_log_line(fault));
   }

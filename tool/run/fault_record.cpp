@@ -49,14 +49,18 @@ FaultAccess access_in(const std::string& word) {
   return word == "execute" ? FaultAccess::execute : FaultAccess::none;
 }
 
-void read_memory(const Json& memory, FaultRecord& fault) {
-  fault.limit = number_in(memory, "limit");
-  fault.resident = number_in(memory, "resident");
-  fault.tables = number_in(memory, "tables");
-  for (const Json& holder : member(memory, "processes")) {
-    fault.holders.push_back({number_in(holder, "pid"), text_in(holder, "command"), number_in(holder, "virtual"),
-                             number_in(holder, "resident"), number_in(holder, "tables")});
+// The word that bytes written as "23 16 40 00 ..." begin with.
+std::optional<std::uint64_t> first_word_in(const std::string& text) {
+  constexpr std::size_t kBytes = 8;
+  constexpr std::size_t kCharacters = 3;  // two digits and a space
+  if (text.size() < kBytes * kCharacters - 1) {
+    return std::nullopt;
   }
+  std::uint64_t word = 0;
+  for (std::size_t i = 0; i < kBytes; ++i) {
+    word |= static_cast<std::uint64_t>(std::strtoul(text.substr(i * kCharacters, 2).c_str(), nullptr, 16)) << (8 * i);
+  }
+  return word;
 }
 
 }  // namespace
@@ -72,12 +76,15 @@ FaultRecord read_fault(const Json& json) {
   fault.verdict = text_in(json, "verdict");
   fault.instruction = number_in(json, "instruction");
   fault.bytes = text_in(json, "bytes");
+  fault.stack_top = first_word_in(text_in(json, "stack"));
   for (const auto& [name, value] : member(json, "registers").items()) {
     fault.registers[name] = number_in(value).value_or(0);
   }
   fault.error_code = number_in(member(json, "error_code"));
   fault.maps = parse_maps(text_in(json, "maps"));
-  read_memory(member(json, "memory"), fault);
+  fault.limit = number_in(member(json, "memory"), "limit");
+  fault.resident = number_in(member(json, "memory"), "resident");
+  fault.processes = number_in(json, "processes");
   return fault;
 }
 

@@ -1,5 +1,6 @@
 #include "run/kernel_log.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace vellum::tool {
@@ -8,7 +9,8 @@ namespace {
 
 constexpr std::size_t kMostLines = 400;
 constexpr std::size_t kLongestLine = 4096;
-constexpr const char* kPanic = "panic";
+// How the kernel says that it panics, and QEMU that KVM gave up and left the machine standing.
+constexpr const char* kFailures[] = {"panic", "KVM internal error"};
 
 }  // namespace
 
@@ -30,7 +32,8 @@ void KernelLog::flush() {
 }
 
 void KernelLog::add(std::string line) {
-  has_panic_ = has_panic_ || line.starts_with(kPanic);
+  has_panic_ =
+      has_panic_ || std::ranges::any_of(kFailures, [&line](const char* text) { return line.starts_with(text); });
   listener_(line);
   lines_.push_back(std::move(line));
   if (lines_.size() > kMostLines) {

@@ -18,7 +18,7 @@ class KernelLog {
   void append(std::string_view bytes);
   // Takes what came without an end of line as a line.
   void flush();
-  // The kernel said that it panics.
+  // The kernel said that it panics, or KVM that it cannot go on.
   [[nodiscard]] bool has_panic() const { return has_panic_; }
   [[nodiscard]] const std::deque<std::string>& lines() const { return lines_; }
 

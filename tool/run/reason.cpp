@@ -36,15 +36,16 @@ std::string why_not_mapped(const FaultRecord& fault, std::uint64_t address, cons
     return is_call ? "a call through a null function pointer: nothing is mapped at 0"
                    : "nothing is mapped there. " + clue;
   }
-  const Region* const region = map.find(VirtAddr(address));
+  const LayoutRegion* const region = map.find(VirtAddr(address));
   if (region != nullptr && region->row->accessor == Accessor::kernel) {
     return "the address is the kernel's; for a program nothing is mapped there";
   }
   const Neighbours near = neighbours_of(fault.maps, address);
   if (near.below != nullptr && address - near.below->end < kNear) {
+    const std::uint64_t distance = address - near.below->end;
     return fmt::format(
-        "nothing is mapped there; it is {} past the end of {}: most likely an index or a pointer that ran over its end",
-        size_text(ByteCount(address - near.below->end + 1)), name_of(*near.below));
+        "nothing is mapped there; it is {} the end of {}: most likely an index or a pointer that ran over its end",
+        distance == 0 ? "directly past" : size_text(ByteCount(distance)) + " past", name_of(*near.below));
   }
   if (near.above != nullptr && near.above->start - address <= kNear) {
     const bool is_stack = near.above->name == "[stack]";
@@ -121,6 +122,18 @@ std::string reason_of(const FaultRecord& fault, const std::optional<InstructionT
   }
   if (verdict == "non_canonical") {
     return why_not_canonical(fault, instruction, map);
+  }
+  if (verdict == "stack_segment") {
+    return "the stack pointer, or an address made from it, is no address that the processor has";
+  }
+  if (verdict == "floating_point") {
+    return "a floating-point operation met what the program had asked to be told of (feenableexcept)";
+  }
+  if (verdict == "alignment") {
+    return "the address is not a multiple of the operand's size, and the program had alignment checked (the AC flag)";
+  }
+  if (verdict == "breakpoint") {
+    return "the instruction before is a breakpoint (int3), and no debugger waits for it";
   }
   if (verdict == "divide") {
     return "an integer was divided by zero, or the quotient does not fit its register";

@@ -214,12 +214,13 @@ void Session::handle(Frame& frame) {
 }
 
 void Session::explain(const std::string& text) {
-  const auto fault = nlohmann::ordered_json::parse(text, nullptr, false);
+  auto fault = nlohmann::ordered_json::parse(text, nullptr, false);
   if (!fault.is_object()) {
     return tell("vellum: the kernel's record of a fault is no JSON\n");
   }
-  tell(explain_fault(fault, options_));
-  record_.faults.push_back(fault);
+  fault["explanation"] = explain_fault(fault, options_);
+  tell(fault["explanation"].get<std::string>());
+  record_.faults.push_back(std::move(fault));
 }
 
 void Session::read_log(int descriptor) {
@@ -243,9 +244,8 @@ void Session::machine_ended() {
   log_.flush();
   const int status = machine_.finish();
   if (!is_finished_) {
-    const std::string reason = log_.has_panic()
-                                   ? "the kernel panicked"
-                                   : fmt::format("QEMU ended with {} before the program", death_of(status));
+    const std::string reason =
+        log_.has_panic() ? "the kernel failed" : fmt::format("QEMU ended with {} before the program", death_of(status));
     end({EndKind::machine_failed, kVellumFailed, reason});
   }
 }
@@ -423,7 +423,7 @@ void Session::check_deadlines() {
     send(make_frame(run::ToKernel::signal, {SIGKILL}));
   }
   if (is_over(kill_at_)) {
-    return log_.has_panic() ? end({EndKind::machine_failed, kVellumFailed, "the kernel panicked"})
+    return log_.has_panic() ? end({EndKind::machine_failed, kVellumFailed, "the kernel failed"})
                             : end({EndKind::killed, kSignalBase + SIGKILL});
   }
   if (is_over(unanswered_)) {

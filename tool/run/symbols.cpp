@@ -68,11 +68,23 @@ std::string symbol_of(Dwfl_Module* module, std::uint64_t address) {
   return offset == 0 ? demangled(name) : fmt::format("{}+{:#x}", demangled(name), offset);
 }
 
+// Each compilation unit is asked, for clang writes no index of their addresses (.debug_aranges).
 std::string line_of(Dwfl_Module* module, std::uint64_t address) {
-  Dwfl_Line* const line = dwfl_module_getsrc(module, address);
-  int number = 0;
-  const char* const file = line == nullptr ? nullptr : dwfl_lineinfo(line, nullptr, &number, nullptr, nullptr, nullptr);
-  return file == nullptr ? "" : fmt::format("{}:{}", std::filesystem::path(file).filename().string(), number);
+  Dwarf_Addr bias = 0;
+  for (Dwarf_Die* unit = dwfl_module_nextcu(module, nullptr, &bias); unit != nullptr;
+       unit = dwfl_module_nextcu(module, unit, &bias)) {
+    if (dwarf_haspc(unit, address - bias) != 1) {
+      continue;
+    }
+    Dwarf_Line* const line = dwarf_getsrc_die(unit, address - bias);
+    const char* const file = line == nullptr ? nullptr : dwarf_linesrc(line, nullptr, nullptr);
+    int number = 0;
+    if (file == nullptr || dwarf_lineno(line, &number) != 0) {
+      return "";
+    }
+    return fmt::format("{}:{}", std::filesystem::path(file).filename().string(), number);
+  }
+  return "";
 }
 
 }  // namespace

@@ -81,15 +81,19 @@ std::expected<ChannelPair, std::string> make_channel() {
 
 }  // namespace
 
+std::string qemu_program() {
+  const char* const program = std::getenv(kQemuVariable);
+  return program != nullptr ? program : kQemu;
+}
+
 std::string bind_tag(std::size_t index) { return fmt::format("bind{}", index); }
 
 std::vector<std::string> qemu_command(const MachineSettings& settings, int run_channel, int console) {
-  const char* const program = std::getenv(kQemuVariable);
-  std::vector<std::string> words = {program != nullptr ? program : kQemu,
+  std::vector<std::string> words = {qemu_program(),
                                     "-accel",
                                     settings.use_kvm ? "kvm" : "tcg",
                                     "-machine",
-                                    "microvm,isa-serial=on,rtc=off,pit=off,pic=off",
+                                    "microvm,acpi=off,isa-serial=on,rtc=off,pit=off,pic=off",
                                     "-cpu",
                                     "max",
                                     "-m",

@@ -21,6 +21,7 @@ struct MachineSettings {
   std::vector<Bind> binds;  // folders besides the root; their mount tags are bind_tag(0), bind_tag(1)...
 };
 
+[[nodiscard]] std::string qemu_program();
 [[nodiscard]] std::string bind_tag(std::size_t index);
 
 // The words by which QEMU is started. The descriptors are those that QEMU will find its channels at.

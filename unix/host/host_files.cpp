@@ -91,6 +91,9 @@ Result<void> HostFiles::start() {
 Result<std::uint32_t> HostFiles::walk(std::uint32_t from, std::string_view name) {
   const std::uint32_t fid = VELLUM_TRY(fids_.allocate());
   if (const Result<void> walked = client_.walk(from, name, fid); !walked.ok()) {
+    if (walked.error() == Errno::io_error) {
+      client_.release(fid);  // nobody knows what the server did
+    }
     fids_.free(fid);
     return walked.error();
   }

@@ -43,10 +43,51 @@ void Channel::send(ToHost kind, std::span<const std::byte> body) {
   }
 }
 
+void Channel::flush() {
+  for (unsigned rounds = 0; !is_broken(); relax(rounds++)) {
+    const LockGuard guard(send_lock_);
+    if (bytes_->room() == ByteChannel::kMostSend || bytes_->is_broken()) {
+      return;
+    }
+  }
+}
+
+std::size_t Channel::room() {
+  constexpr std::size_t kEnough = 4096 + sizeof(FrameHeader);
+  const LockGuard guard(send_lock_);
+  std::size_t room = bytes_->room();
+  if (room < kEnough) {
+    bytes_->expect_room();
+    room = bytes_->room();
+  }
+  return room < kEnough ? 0 : std::min(room - sizeof(FrameHeader), kMostBody);
+}
+
+Result<std::size_t> Channel::wait_for_room(ToHost stream, Wait wait) {
+  unix::Sleep sleep;
+  const unix::Sleep::In in(sleep, room_queue_);
+  for (;;) {
+    if (is_closed(stream) || is_broken()) {
+      return Errno::broken_pipe;
+    }
+    if (const std::size_t size = room(); size != 0) {
+      return size;
+    }
+    if (bytes_->is_broken()) {
+      fail();
+    } else if (wait == Wait::no) {
+      return Errno::try_again;
+    } else if (sleep.until() == unix::Wakeup::signal) {
+      return Errno::interrupted;
+    }
+  }
+}
+
 void Channel::fail() {
   broken_.store(true, std::memory_order_relaxed);
   end_input();
   listener_->on_input();
+  room_queue_.wake_all();
 }
 
 void Channel::poll() {
@@ -110,6 +151,7 @@ bool Channel::dispatch_numbers(const Frame& frame) {
     listener_->on_signal(unix::Signal(static_cast<std::uint8_t>(numbers[0])));
   } else {
     closed_[numbers[0] - 1].store(true, std::memory_order_relaxed);
+    room_queue_.wake_all();
     listener_->on_output_closed();
   }
   return true;
@@ -144,15 +186,16 @@ void Channel::accept_input() {
   send(ToHost::input_credit, static_cast<std::uint32_t>(credit));
 }
 
-std::size_t Channel::take_input(std::span<std::byte> into) {
-  std::size_t size = 0;
+std::span<const std::byte> Channel::input() {
+  const LockGuard guard(input_lock_);
+  return input_.subspan(input_start_, std::min(input_size_, input_.size() - input_start_));
+}
+
+void Channel::take_input(std::size_t size) {
   bool give_credit = false;
   {
     const LockGuard guard(input_lock_);
-    size = std::min(into.size(), input_size_);
-    const std::size_t first = std::min(size, input_.size() - input_start_);
-    __builtin_memcpy(into.data(), input_.data() + input_start_, first);
-    __builtin_memcpy(into.data() + first, input_.data(), size - first);
+    VELLUM_ASSERT(size <= input_size_);
     input_start_ = (input_start_ + size) & (input_.size() - 1);
     input_size_ -= size;
     give_credit = !input_ended_ && input_.size() - input_size_ - credit_ >= input_.size() / kCreditFraction;
@@ -160,7 +203,6 @@ std::size_t Channel::take_input(std::span<std::byte> into) {
   if (give_credit) {
     accept_input();
   }
-  return size;
 }
 
 std::size_t Channel::input_size() {

@@ -67,7 +67,11 @@ Result<StartRequest> StartRequest::parse(std::span<const char> bytes) {
 
 std::optional<std::string_view> StartRequest::find(std::string_view key) const {
   std::optional<std::string_view> found;
-  for_each(key, [&](std::string_view value) { found = value; });
+  for_each(key, [&](std::string_view value) {
+    if (!found) {
+      found = value;
+    }
+  });
   return found;
 }
 

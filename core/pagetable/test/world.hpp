@@ -10,7 +10,15 @@
 #include <vellum/test/system.hpp>
 #include <vellum/test/test.hpp>
 
-// A test that runs once for each format; its body is that of a template over F.
+// A test that runs once for each format that the core is compiled for; its body is that of a template over F.
+#if defined(VELLUM_TEST_IN_KERNEL)
+#define VELLUM_TEST_EACH_FORMAT(suite, name)          \
+  template <class F>                                  \
+  void suite##name();                                 \
+  TEST(suite, name##_Amd64) { suite##name<Amd64>(); } \
+  template <class F>                                  \
+  void suite##name()
+#else
 #define VELLUM_TEST_EACH_FORMAT(suite, name)                  \
   template <class F>                                          \
   void suite##name();                                         \
@@ -20,6 +28,7 @@
   TEST(suite, name##_ToyDeep) { suite##name<ToyDeep>(); }     \
   template <class F>                                          \
   void suite##name()
+#endif
 
 namespace vellum::test {
 

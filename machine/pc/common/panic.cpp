@@ -1,13 +1,20 @@
 #include <vellum/base/panic.hpp>
 #include <vellum/pc/console.hpp>
+#include <vellum/pc/failure.hpp>
 #include <vellum/pc/instructions.hpp>
 #include <vellum/pc/power.hpp>
+#include <vellum/pc/trap.hpp>
 
 namespace vellum {
 
 namespace {
 
 constexpr unsigned kMaxFrames = 32;
+
+constinit pc::FailureReport the_report = nullptr;
+constinit VirtAddr report_stack_top;
+constinit const pc::TrapFrame* unexpected_trap = nullptr;
+constinit bool failing = false;
 
 // What a function with a frame pointer leaves on the stack.
 struct StackFrame {
@@ -29,12 +36,61 @@ void print_backtrace(const StackFrame* frame) {
   }
 }
 
+[[noreturn]] void report_and_stop(const pc::Failure* failure) {
+  the_report(*failure);
+  pc::stop(pc::Outcome::failure);
+}
+
+// The stack that the failure happened on may be the reason for it.
+[[noreturn]] void report_on_own_stack(const pc::Failure& failure) {
+#if defined(__x86_64__)
+  asm volatile(
+      "movq %0, %%rsp\n\t"
+      "xorl %%ebp, %%ebp\n\t"
+      "callq *%1"
+      :
+      : "r"(report_stack_top.value()), "r"(report_and_stop), "D"(&failure)
+      : "memory");
+  __builtin_unreachable();
+#else
+  report_and_stop(&failure);
+#endif
+}
+
 }  // namespace
+
+namespace pc {
+
+void set_failure_report(FailureReport report, VirtAddr stack_top) {
+  the_report = report;
+  report_stack_top = stack_top;
+}
+
+void panic_on_trap(const TrapFrame& frame, const char* what) {
+  unexpected_trap = &frame;
+  panic(what);
+}
+
+}  // namespace pc
 
 void panic(const char* what, std::source_location where) {
   pc::disable_interrupts();
   pc::print_line("panic: ", what);
-  pc::print_line("  at ", where.file_name(), ":", where.line(), ", ", where.function_name());
+  if (failing) {
+    pc::print_line("  while the failure before was reported");
+    pc::stop(pc::Outcome::failure);
+  }
+  failing = true;
+  const pc::Failure failure{.what = what,
+                            .where = where,
+                            .trap = unexpected_trap,
+                            .stack_frame = reinterpret_cast<pc::Word>(__builtin_frame_address(0))};
+  if (unexpected_trap == nullptr) {
+    pc::print_line("  at ", where.file_name(), ":", where.line(), ", ", where.function_name());
+  }
+  if (the_report != nullptr) {
+    report_on_own_stack(failure);
+  }
   print_backtrace(static_cast<const StackFrame*>(__builtin_frame_address(0)));
   pc::stop(pc::Outcome::failure);
 }

@@ -53,7 +53,7 @@ void panic_on_trap(const TrapFrame& frame) {
              Hex{frame.instruction()}, frame.from_user() ? " in user mode" : " in the kernel", ", cr2 ",
              Hex{read_cr2()}, ", cr3 ", Hex{read_cr3()});
   print_registers(frame);
-  panic(name);
+  panic_on_trap(frame, name);
 }
 
 }  // namespace vellum::pc

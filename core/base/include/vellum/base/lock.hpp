@@ -5,6 +5,7 @@
 // `node` or `object_node`, whose order is top-down and then by ascending address, or `space`, the parent before its
 // child):
 //
+//   process        who is whose child, what signals wait for whom (unix/process)
 //   space          a space's rarely changed parts: fork gate, program break
 //     object       a memory object's structure: size, mappings
 //       family     the spaces related by fork
@@ -14,8 +15,9 @@
 //               cache    an object cache's depot and slabs
 //                 physical   the page allocator's shared lists
 //                   wait_queue  who waits for something (unix/sync)
-//                     scheduler   who may run (unix/process)
-//                       leaf     anything under which no other lock is taken
+//                     timer       what happens when (unix/process)
+//                       scheduler   who may run (unix/process)
+//                         leaf     anything under which no other lock is taken
 #pragma once
 
 #include <atomic>
@@ -27,7 +29,8 @@
 namespace vellum {
 
 enum class LockRank : std::uint8_t {
-  space = 1,
+  process = 1,
+  space,
   object,
   family,
   node,
@@ -36,6 +39,7 @@ enum class LockRank : std::uint8_t {
   cache,
   physical,
   wait_queue,
+  timer,
   scheduler,
   leaf,
 };

@@ -49,9 +49,6 @@ class BackedArena {
   [[nodiscard]] ByteCount total() const { return addresses_.total(); }
 
  private:
-  [[nodiscard]] Result<void> back(VirtRange range, Contents contents);
-  // Unmaps the range, every page of which is backed, and frees its pages.
-  void strip(VirtRange range);
   [[nodiscard]] static VirtRange with_red_zone(VirtRange range) {
     return VirtRange::must(range.start() - ByteCount(kPageSize), range.size() + ByteCount(kPageSize));
   }
@@ -61,23 +58,29 @@ class BackedArena {
   const ByteCount quantum_;
 };
 
-// Pages for object caches whose users hold no lock of rank `node` or later.
+// Pages for users that hold no lock of rank `node` or later, but for object caches, which ask without a lock. A few
+// single pages are kept mapped for the next who asks.
 template <PageTableFormat F>
 class HeapPages final : public PageSource {
  public:
-  explicit HeapPages(BackedArena<F>& heap) : heap_(heap) {}
+  static constexpr unsigned kMostIdle = 16;
 
-  Result<std::byte*> allocate(unsigned order) override {
-    const ByteCount size(kPageSize << order);
-    const VirtRange range = VELLUM_TRY(heap_.allocate(size, Contents::any, size));
-    return reinterpret_cast<std::byte*>(static_cast<std::uintptr_t>(range.start().value()));
-  }
-  void free(std::byte* block, unsigned order) override {
-    heap_.free(VirtRange::must(VirtAddr(reinterpret_cast<std::uintptr_t>(block)), ByteCount(kPageSize << order)));
-  }
+  explicit HeapPages(BackedArena<F>& heap) : heap_(heap) {}
+  // trim() must have been called.
+  ~HeapPages() = default;
+
+  Result<std::byte*> allocate(unsigned order) override VELLUM_EXCLUDES(lock_);
+  void free(std::byte* block, unsigned order) override VELLUM_EXCLUDES(lock_);
+  // Gives the pages that are kept back to the arena.
+  void trim() VELLUM_EXCLUDES(lock_);
 
  private:
+  [[nodiscard]] std::byte* take_idle() VELLUM_EXCLUDES(lock_);
+
   BackedArena<F>& heap_;
+  Spinlock lock_{LockRank::leaf};
+  std::byte* idle_[kMostIdle] VELLUM_GUARDED_BY(lock_);
+  unsigned idle_count_ VELLUM_GUARDED_BY(lock_) = 0;
 };
 
 }  // namespace vellum

@@ -50,14 +50,24 @@ class KernelSpace {
   [[nodiscard]] Result<void> map(VirtRange range, PhysAddr target, const WiredAttributes& attributes);
   // Unmaps a range, which begins and ends at bounds of the pages that map it, and makes every CPU forget it.
   void unmap(VirtRange range);
-  // Gives a mapped range other rights, and makes every CPU forget those that it had. Bounds as above.
-  void protect(VirtRange range, EntryRights rights);
+  // Gives a mapped range other rights, and makes every CPU forget those that it had. Large pages that it cuts are split.
+  // Error: no_memory, with no rights changed.
+  [[nodiscard]] Result<void> protect(VirtRange range, EntryRights rights);
   // Where an address leads.
   [[nodiscard]] std::optional<WiredPage> find(VirtAddr address) { return find_wired(tables_, *root_, address); }
 
+  // For who maps single pages of a range that nobody else maps anything in, without a walk for each:
+  //
+  // The table whose entries map 4 KB pages around an address. Error: no_memory.
+  [[nodiscard]] Result<Node*> leaf_table(VirtAddr address);
+  // Stores an entry of it; what it said before must then be flushed.
+  void set_page(Node& table, VirtAddr address, Pfn frame, EntryRights rights);
+  void clear_page(Node& table, VirtAddr address);
+  // Makes every CPU forget a range.
+  void flush(VirtRange range);
+
  private:
   void take_apart(Node& node);
-  void flush(VirtRange range);
 
   Tables<F> tables_;
   Node* root_ = nullptr;

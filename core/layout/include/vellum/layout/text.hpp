@@ -26,6 +26,8 @@ class TextBuffer {
   TextBuffer& size(ByteCount size);
 
   [[nodiscard]] const char* c_str() const { return buffer_.data(); }
+  // Characters before the zero byte.
+  [[nodiscard]] std::size_t length() const { return length_; }
 
  private:
   void put(char character);

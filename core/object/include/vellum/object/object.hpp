@@ -59,6 +59,8 @@ class MemoryObject {
   // A page that is in memory, retained once for the caller; for a write it is marked dirty. Does not sleep; callable
   // with a space's node lock held, inside an epoch section. Nothing where the page is not in memory or beyond the end.
   [[nodiscard]] std::optional<Pfn> lookup(PageIndex index, Access access);
+  // Whether a page is in memory. Inside an epoch section.
+  [[nodiscard]] bool is_resident(PageIndex index) const;
   // Brings a page into memory (or finds it there). Outside of sections. Errors: out_of_range beyond the end, no_memory,
   // io_error from the pager.
   [[nodiscard]] Result<void> populate(PageIndex index);

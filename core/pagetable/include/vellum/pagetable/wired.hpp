@@ -31,9 +31,17 @@ template <PageTableFormat F>
 template <PageTableFormat F>
 void unmap_wired(const Tables<F>& tables, Node& root, VirtRange range);
 
-// Gives wired mappings other rights. Every page of the range is mapped; bounds as above. The caller flushes.
+// Gives wired mappings other rights. Every page of the range is mapped; large pages that it cuts are split. The caller
+// flushes. Error: no_memory, with no rights changed.
 template <PageTableFormat F>
-void protect_wired(const Tables<F>& tables, Node& root, VirtRange range, EntryRights rights);
+[[nodiscard]] Result<void> protect_wired(const Tables<F>& tables, Node& root, VirtRange range, EntryRights rights);
+
+// The pieces of which these are made. The entry of a page of `level`:
+template <PageTableFormat F>
+[[nodiscard]] Entry wired_entry(Pfn frame, unsigned level, const WiredAttributes& attributes);
+// The table whose entries map pages of `level` around an address, made where it is missing. Error: no_memory.
+template <PageTableFormat F>
+[[nodiscard]] Result<Node*> wired_table(const Tables<F>& tables, Node& root, VirtAddr address, unsigned level);
 
 // Where a wired page leads, and what its entry grants; nothing where none is.
 struct WiredPage {

@@ -123,6 +123,8 @@ class AddressSpace : public FamilyMember<F> {
 
   // The first region that ends above `from`, from its own start on; nothing where there is none.
   [[nodiscard]] std::optional<Region<F>> region_at_or_after(VirtAddr from);
+  // Whether a page is in memory: in the space's tables, or of the object that is mapped there. Some recent answer.
+  [[nodiscard]] bool is_resident(VirtAddr address);
   // Pages that mean something. Exact when quiescent.
   [[nodiscard]] PageCount mapped() const;
   // Frames that the tree names (a frame that two pages name counts twice; the page of zeros does not count), and

@@ -1,7 +1,7 @@
 // The PC as the core sees it: fills the port of <vellum/base/machine_port.hpp>.
 //
-// Physical memory is mapped linearly at direct_map(), first by the boot stub's tables and then by the kernel's own, so a
-// window is an addition. On i386 the direct map is short (kDirectMapSize), and whoever reads the boot memory map must
+// Physical memory is mapped linearly at direct_map(), first by the boot stub's tables and then by the kernel's own, so
+// a window is an addition. On i386 the direct map is short (kDirectMapSize), and whoever reads the boot memory map must
 // leave out what lies beyond.
 //
 // A section turns interrupts off on its CPU; sections nest. One CPU runs: current_cpu() is always 0, and asking to

@@ -6,6 +6,8 @@
 
 namespace vellum::pc {
 
+inline constexpr unsigned kDoubleFaultVector = 8;
+inline constexpr unsigned kGeneralProtectionVector = 13;
 inline constexpr unsigned kPageFaultVector = 14;
 
 // Of a page fault [intel/vol3 6.15, "Interrupt 14"].
@@ -26,6 +28,8 @@ void print_registers(const TrapFrame& frame);
 
 // Prints the registers and panics: for traps that nobody expected.
 [[noreturn]] void panic_on_trap(const TrapFrame& frame);
+// Panics with a report about the code that the trap interrupted (panic.cpp).
+[[noreturn]] void panic_on_trap(const TrapFrame& frame, const char* what);
 
 // Runs user code with the registers of `frame` until a trap handler calls leave_user(), which makes this return; traps
 // whose handlers return are resumed. On the stack of the caller, which no other user code may use meanwhile.

@@ -26,13 +26,20 @@ class Console {
   // Hands `head` and then `body` to the device, at most kMostSend bytes together: all of it, or nothing where there is
   // no room (false) because the other side did not take what was sent before.
   [[nodiscard]] bool send(std::span<const std::byte> head, std::span<const std::byte> body);
+  // Bytes that send() would take now.
+  [[nodiscard]] std::size_t room();
+  // Has the device interrupt once it took something: for who waits to send. Try once more after this.
+  void expect_room() { sending_.set_interruption(Interruption::wanted); }
   // Bytes that came, at most as many as `into` holds.
   [[nodiscard]] std::size_t receive(std::span<std::byte> into);
 
   // The device broke the rules: nothing is sent or comes any more.
   [[nodiscard]] bool is_broken() const { return sending_.is_broken() || receiving_.is_broken(); }
   // After an interrupt.
-  void acknowledge_interrupt() { (void)device_->acknowledge_interrupt(); }
+  void acknowledge_interrupt() {
+    (void)device_->acknowledge_interrupt();
+    sending_.set_interruption(Interruption::unwanted);
+  }
 
  private:
   static constexpr unsigned kReceiveQueue = 0;

@@ -46,6 +46,9 @@ class Queue {
   // Makes a buffer available: pieces that the device reads, then pieces that it writes; at least one, none empty.
   // Returns its token, which is less than entries(); nothing where there are not enough free descriptors.
   [[nodiscard]] std::optional<std::uint16_t> add(std::span<const Piece> read, std::span<const Piece> written);
+  // Changes whether the device interrupts when it is done with a buffer. After `wanted`, look once more: it may have
+  // been done before.
+  void set_interruption(Interruption interruption);
   // Whether the device wants to be told of what was added.
   [[nodiscard]] bool wants_notification() const;
 

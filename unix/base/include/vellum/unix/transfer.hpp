@@ -31,6 +31,11 @@ class Transfer {
   [[nodiscard]] Result<void> put(std::span<const std::byte> bytes);
   // Takes bytes from whoever writes; fills all of `bytes`, at most left(). Error: as put().
   [[nodiscard]] Result<void> get(std::span<std::byte> bytes);
+  // Takes all that is left from whoever writes, and looks at none of it.
+  void skip() {
+    moved_ += left_;
+    left_ = ByteCount(0);
+  }
 
  private:
   template <class Move>

@@ -5,6 +5,10 @@
 #include <vellum/unix/open_file.hpp>
 
 namespace vellum::unix {
+class Files;
+}
+
+namespace vellum::unix {
 
 // Registered with Files::add_device, which makes its node in /dev. Outlives Files.
 class Device {
@@ -26,7 +30,7 @@ class Device {
   ~Device() = default;
 
  private:
-  friend class Devices;
+  friend class Files;
   const DeviceNumber number_;
   const std::string_view name_;
   const std::uint16_t permissions_;

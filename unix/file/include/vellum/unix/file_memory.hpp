@@ -42,8 +42,8 @@ class FileMemory {
   [[nodiscard]] Result<std::byte*> allocate_page() { return source_.allocate(0); }
   void free_page(std::byte* page) { source_.free(page, 0); }
 
-  // Bytes in use. Exact when quiescent.
-  [[nodiscard]] ByteCount in_use() const;
+  // Blocks in use of up to 2 KB. Exact when quiescent.
+  [[nodiscard]] std::uint64_t objects_in_use() const;
   // Gives unused pages back. No CPU may use the memory meanwhile.
   void reap();
 
@@ -63,6 +63,8 @@ class Text {
   Text() = default;
   // Error: no_memory.
   [[nodiscard]] static Result<Text> create(FileMemory& memory, std::string_view text);
+  // Two texts, one behind the other. Error: no_memory.
+  [[nodiscard]] static Result<Text> join(FileMemory& memory, std::string_view first, std::string_view second);
   Text(Text&& other) noexcept
       : memory_(std::exchange(other.memory_, nullptr)),
         data_(std::exchange(other.data_, nullptr)),

@@ -49,6 +49,9 @@ class FileTable final : public Counted {
   [[nodiscard]] Result<void> grow_to(unsigned count);
   [[nodiscard]] Slot* used(int descriptor) VELLUM_REQUIRES(lock_);
   static void end(OpenFile* file);
+  // Of a table that nobody else knows yet.
+  [[nodiscard]] unsigned capacity_unlocked() const;
+  void copy_from(const Slot* slots, unsigned count);
 
   FileMemory& memory_;
   Spinlock lock_{LockRank::leaf};

@@ -58,17 +58,17 @@ struct Timestamp {
 struct Attributes {
   NodeKind kind = NodeKind::file;
   std::uint16_t permissions = 0;  // within kPermissionMask
-  UserId owner;
-  GroupId group;
+  UserId owner{};
+  GroupId group{};
   std::uint64_t inode = 0;
   std::uint32_t links = 1;
   ByteCount size{0};
   std::uint64_t blocks = 0;  // of 512 bytes
-  DeviceNumber device;       // that a device node stands for
-  Timestamp accessed;
-  Timestamp modified;
-  Timestamp changed;
-  Timestamp created;
+  DeviceNumber device{};     // that a device node stands for
+  Timestamp accessed{};
+  Timestamp modified{};
+  Timestamp changed{};
+  Timestamp created{};
 
   [[nodiscard]] std::uint16_t mode() const {
     return static_cast<std::uint16_t>(static_cast<std::uint16_t>(kind) | permissions);
@@ -86,8 +86,8 @@ struct AttributeChange {
 
 // Who asks. The groups must outlive it.
 struct FileCredentials {
-  UserId user;
-  GroupId group;
+  UserId user{};
+  GroupId group{};
   std::span<const GroupId> groups{};
   bool superuser = false;  // passes permission checks (CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_CHOWN ...)
 

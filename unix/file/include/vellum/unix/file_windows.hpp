@@ -4,17 +4,17 @@
 #include <span>
 
 #include <vellum/object/object.hpp>
-#include <vellum/space/system.hpp>
+#include <vellum/space/space.hpp>
 #include <vellum/unix/format.hpp>
 
 namespace vellum::unix {
 
-// A view of some bytes of an object, in the kernel's address space, whose pages are held meanwhile. The holder may sleep
-// (it copies from and to programs).
+// A view of some bytes of an object, in the kernel's address space, whose pages are held meanwhile. The holder may
+// sleep (it copies from and to programs).
 struct FileWindow {
   std::span<std::byte> bytes;
   MemoryObject<Format>* object = nullptr;
-  PageIndex first;            // the page that bytes.front() lies in
+  PageIndex first;              // the page that bytes.front() lies in
   std::uint64_t token[2] = {};  // the implementation's
 };
 

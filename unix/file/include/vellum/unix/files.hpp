@@ -8,7 +8,7 @@
 // The locks and their order are described in node.hpp.
 #pragma once
 
-#include <vellum/space/system.hpp>
+#include <vellum/space/space.hpp>
 #include <vellum/unix/device.hpp>
 #include <vellum/unix/file_windows.hpp>
 #include <vellum/unix/lower.hpp>
@@ -16,9 +16,6 @@
 #include <vellum/unix/text_sink.hpp>
 
 namespace vellum::unix {
-
-class ProcFileSystem;
-class RamFileSystem;
 
 // A file of /proc that some other part of the kernel writes (kmap). Outlives Files.
 class ProcFile {
@@ -80,9 +77,8 @@ class Files {
   [[nodiscard]] Path covered(Path path);
   // One up from a mount's root to the place that it covers; nothing at the very top.
   [[nodiscard]] std::optional<Path> point_of(const Mount& mount);
-  // Calls visit(const Mount&, const Path* point) for each mount, in the order in which they were made.
-  template <class Visitor>
-  void for_each_mount(Visitor visit);
+  // The mounts in the order in which they were made, from 0; null behind the last.
+  [[nodiscard]] Ref<Mount> mount_at(unsigned number);
 
   // Writes a path as seen from `root`; what is not below it begins with "(unreachable)", what was removed ends in
   // " (deleted)" . Returns the text, which lies in `into`. Error: name_too_long.
@@ -96,7 +92,7 @@ class Files {
 
   // --- devices, files of /proc
 
-  // Makes its node too, as soon as there is a /dev. Error: no_memory.
+  // Makes its node in devtmpfs too. Errors: exists, no_memory.
   [[nodiscard]] Result<void> add_device(Device& device);
   // Error: no_such_device.
   [[nodiscard]] Result<Device*> find_device(NodeKind kind, DeviceNumber number);
@@ -105,33 +101,40 @@ class Files {
   // The n-th, from 0; null behind the last.
   [[nodiscard]] const ProcFile* proc_file(std::uint64_t number);
 
-  // The kernel's command line and host name, for /proc and uname.
+  // What /proc/cmdline shows; set before programs run, and outlives this.
   std::string_view command_line;
 
   // --- what has no name in the tree: pipes, event counters, files of memfd_create
 
   [[nodiscard]] FileSystem& unnamed() { return *unnamed_; }
+  // A place for a node of that file system. Error: no_memory.
+  [[nodiscard]] Result<Path> create_unnamed(std::string_view name, Ref<Node> node);
 
  private:
   [[nodiscard]] Result<Ref<FileSystem>> create_file_system(const MountRequest& request);
   [[nodiscard]] Result<void> add_mount(const Path& point, Ref<FileSystem> file_system, Ref<Entry> root,
-                                       std::string_view source, std::uint32_t flags);
-  void take_away(Mount& mount);
+                                       std::string_view source, std::uint32_t flags) VELLUM_EXCLUDES(mount_lock_);
+  [[nodiscard]] Ref<Mount> find_mount(const Mount& parent, const Entry* point) VELLUM_EXCLUDES(naming_.lock);
+  void take_away(Mount& mount) VELLUM_REQUIRES(mount_lock_);
 
   VirtualMemory<Format>& virtual_memory_;
   FileWindows& windows_;
   FileMemory memory_;
   Naming naming_;
   Mutex rename_lock_;
-  Mutex mount_lock_;
+  Mutex mount_lock_;  // changes of mounts
   std::atomic<std::uint64_t> next_inode_;
   std::atomic<std::uint32_t> next_device_{1};
   std::atomic<std::uint32_t> next_mount_{1};
   IntrusiveList<Mount, &Mount::link_> mounts_ VELLUM_GUARDED_BY(naming_.lock);
   Spinlock lists_lock_{LockRank::leaf};
+  IntrusiveList<Device, &Device::link_> devices_ VELLUM_GUARDED_BY(lists_lock_);
   IntrusiveList<ProcFile, &ProcFile::link_> proc_files_ VELLUM_GUARDED_BY(lists_lock_);
-  Ref<FileSystem> devices_file_system_;
+  // There is one of each, however often it is mounted.
   Ref<FileSystem> unnamed_;
+  Ref<FileSystem> devices_system_;
+  Ref<FileSystem> processes_system_;
+  Ref<FileSystem> empty_system_;
 };
 
 }  // namespace vellum::unix

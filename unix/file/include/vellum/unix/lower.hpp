@@ -37,7 +37,7 @@ class Lower {
   [[nodiscard]] virtual Result<LowerNode> root() = 0;
   // A name in a directory; never `.` or `..`. Errors: no_entry, access_denied, io_error, no_memory.
   [[nodiscard]] virtual Result<LowerNode> lookup(LowerHandle directory, std::string_view name) = 0;
-  // Entries from `position` on, 0 at first, without `.` and `..`. Positions are below 2^62. Errors: as lookup().
+  // Entries from `position` on, 0 at first, without `.` and `..`. Errors: as lookup().
   [[nodiscard]] virtual Result<void> list(LowerHandle directory, std::uint64_t position, LowerListing& listing) = 0;
   // Where a symlink leads; returns the length. Errors: name_too_long, io_error.
   [[nodiscard]] virtual Result<std::size_t> read_link(LowerHandle link, std::span<char> into) = 0;

@@ -51,8 +51,8 @@ inline constexpr std::uint32_t kNoDevices = 4;
 inline constexpr std::uint32_t kNoExecute = 8;
 inline constexpr std::uint32_t kNoAccessTime = 1024;
 inline constexpr std::uint32_t kRelativeAccessTime = 1U << 21;
-inline constexpr std::uint32_t kKept = kReadOnly | kNoSetUserId | kNoDevices | kNoExecute | kNoAccessTime |
-                                       kRelativeAccessTime;
+inline constexpr std::uint32_t kKept =
+    kReadOnly | kNoSetUserId | kNoDevices | kNoExecute | kNoAccessTime | kRelativeAccessTime;
 }  // namespace mount_flag
 
 // A tree of a file system, shown at an entry of another mount.
@@ -86,7 +86,7 @@ class Mount final : public Counted {
   const Text source_;
   std::atomic<std::uint32_t> flags_;
   const std::uint32_t id_;
-  // Guarded by the system's lock of names. Null for the first mount, and for one that was taken away.
+  // Under the system's lock of names. Null for the first mount, and for one that was taken away.
   Ref<Mount> parent_;
   Ref<Entry> point_;
   ListLink link_;

@@ -27,6 +27,7 @@
 namespace vellum::unix {
 
 class Entry;
+enum class Origin : std::uint8_t;
 class FileSystem;
 class Files;
 class Node;
@@ -37,10 +38,18 @@ struct Path;
 struct NewNode {
   NodeKind kind = NodeKind::file;
   std::uint16_t permissions = 0;  // the umask is taken off already
-  UserId owner;
-  GroupId group;
+  UserId owner{};
+  GroupId group{};
   DeviceNumber device{};
   std::string_view target{};  // of a symlink
+};
+
+// How far a directory was listed. Zeros: nothing yet.
+struct Listing {
+  std::uint64_t position = 0;  // behind which to go on; any that a sink was told may be set
+  // A position, and what it is to the lower layer: of the node, to go on without a search.
+  std::uint64_t known_position = 0;
+  std::uint64_t known_lower = 0;
 };
 
 // Receives a directory's entries.
@@ -84,8 +93,8 @@ class Node : public Counted {
   [[nodiscard]] virtual Result<void> link(Entry& directory, std::string_view name, Node& target);
   // Takes a name away. Errors: no_entry; is_directory or not_directory where it is not `what`; not_empty; busy.
   [[nodiscard]] virtual Result<void> remove(Entry& directory, std::string_view name, NodeKind what);
-  // Lists from a position, 0 at first, `.` and `..` not included.
-  [[nodiscard]] virtual Result<void> list(Entry& directory, std::uint64_t position, DirectorySink& sink);
+  // Lists until the sink is full, `.` and `..` not included. The caller moves the position.
+  [[nodiscard]] virtual Result<void> list(Entry& directory, Listing& listing, DirectorySink& sink);
 
   // What a symlink leads to, as text. Error: invalid for other kinds.
   [[nodiscard]] virtual Result<Text> link_target(FileMemory& memory);
@@ -149,7 +158,7 @@ class Entry final : public Counted {
   ListLink table_link_;
   Entry* table_next_ = nullptr;
   std::uint64_t position_ = 0;  // in the listing
-  bool from_lower_ = false;     // a lower layer lists it
+  Origin origin_{};
 };
 
 }  // namespace vellum::unix

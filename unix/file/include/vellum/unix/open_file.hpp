@@ -47,8 +47,8 @@ class OpenFile : public Counted {
   // Errors: as read(); broken_pipe (SIGPIPE was raised), no_space, file_too_big, not_permitted.
   [[nodiscard]] virtual Result<void> write(Transfer& from, ByteCount& position);
 
-  // Error: invalid, illegal_seek, no_such_device (data or hole beyond the end).
-  [[nodiscard]] virtual Result<std::uint64_t> seek(std::int64_t offset, Whence whence);
+  // Moves the position and returns it. Error: invalid, illegal_seek, no_such_device (data or hole beyond the end).
+  [[nodiscard]] Result<ByteCount> seek(std::int64_t offset, Whence whence);
   // Linux's ioctl. Error: not_terminal for requests that the file does not know.
   [[nodiscard]] virtual Result<std::uint64_t> ioctl(std::uint32_t request, std::uint64_t argument);
   // The events that hold now; `poller`, if any, is told the queues that are woken when they change.
@@ -57,14 +57,13 @@ class OpenFile : public Counted {
   [[nodiscard]] virtual Result<FileMapping> mapping();
   // getdents: lists from the position, `.` and `..` first, and moves it. Error: not_directory.
   [[nodiscard]] virtual Result<void> list(DirectorySink& sink);
-  // A descriptor was closed, of this process (flush, POSIX locks).
-  virtual void closed() {}
 
-  // The shared position, held for the time of a read or write that uses it.
-  class PositionGuard {
+  // The shared position, held for the time of a read or write that uses it. Of a file without one it is 0, and nobody
+  // waits.
+  class VELLUM_SCOPED_CAPABILITY PositionGuard {
    public:
-    explicit PositionGuard(OpenFile& file);
-    ~PositionGuard();
+    explicit PositionGuard(OpenFile& file) VELLUM_ACQUIRE(file.position_lock_);
+    ~PositionGuard() VELLUM_RELEASE();
     PositionGuard(const PositionGuard&) = delete;
     PositionGuard& operator=(const PositionGuard&) = delete;
     ByteCount position;  // stored back at the end
@@ -77,12 +76,16 @@ class OpenFile : public Counted {
   OpenFile(FileMemory& memory, Path path, std::uint32_t flags);
   ~OpenFile() = default;
 
+  // What seek() asks of a file that has a position: where its end is, and its holes. Errors: invalid, no_such_device.
+  [[nodiscard]] virtual Result<ByteCount> end() { return Errno::invalid; }
+  [[nodiscard]] virtual Result<ByteCount> find(ByteCount from, bool hole);
+
  private:
   FileMemory& memory_;
   const Path path_;
   std::atomic<std::uint32_t> flags_;
   Mutex position_lock_;
-  std::uint64_t position_ = 0;  // under position_lock_, which PositionGuard holds for its life
+  ByteCount position_ VELLUM_GUARDED_BY(position_lock_){0};
 };
 
 }  // namespace vellum::unix

@@ -22,7 +22,8 @@ class Counted {
       destroy();
     }
   }
-  [[nodiscard]] bool is_last_reference() const { return references_.load(std::memory_order_acquire) == 1; }
+  // Some past number of references, exact where nobody retains or releases.
+  [[nodiscard]] std::uint32_t reference_count() const { return references_.load(std::memory_order_acquire); }
 
  protected:
   Counted() = default;

@@ -27,17 +27,17 @@ class TextSink {
     return *this;
   }
   TextSink& character(char character) { return text({&character, 1}); }
-  TextSink& spaces(std::size_t count);
   // Spaces up to a column of the line, from 0.
-  TextSink& pad_to(std::size_t column) { return spaces(column > column_ ? column - column_ : 0); }
+  TextSink& pad_to(std::size_t column) { return fill(' ', column > column_ ? column - column_ : 0); }
   // printf's %*llu, %-*llu, %0*llx, %lld.
-  TextSink& decimal(std::uint64_t value, unsigned width = 0, char pad = ' ');
+  TextSink& decimal(std::uint64_t value, unsigned width = 0, char filler = ' ');
   TextSink& decimal_left(std::uint64_t value, unsigned width);
   TextSink& signed_decimal(std::int64_t value);
   TextSink& hexadecimal(std::uint64_t value, unsigned width = 0);
   TextSink& octal(std::uint64_t value, unsigned width = 0);
-  // printf's %-*s.
-  TextSink& left(std::string_view text, unsigned width);
+  // printf's %-*s and %*s.
+  TextSink& left(std::string_view shown, unsigned width);
+  TextSink& right(std::string_view shown, unsigned width, char filler = ' ');
 
  protected:
   TextSink() = default;
@@ -45,6 +45,8 @@ class TextSink {
   virtual void put(std::string_view text) = 0;
 
  private:
+  TextSink& fill(char filler, std::size_t count);
+
   std::size_t column_ = 0;
 };
 
@@ -61,6 +63,7 @@ class TextBuffer final : public TextSink {
 
  private:
   void put(std::string_view text) override;
+  [[nodiscard]] bool grow_to(std::size_t size);
 
   FileMemory& memory_;
   char* data_ = nullptr;

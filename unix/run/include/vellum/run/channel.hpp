@@ -15,9 +15,11 @@
 #include <string_view>
 
 #include <vellum/base/lock.hpp>
+#include <vellum/base/result.hpp>
 #include <vellum/run/frame_reader.hpp>
 #include <vellum/run/protocol.hpp>
 #include <vellum/unix/types.hpp>
+#include <vellum/unix/wait_queue.hpp>
 
 namespace vellum::run {
 
@@ -59,13 +61,28 @@ class Channel {
   // The same at once or not at all.
   [[nodiscard]] bool try_send(ToHost kind, std::span<const std::byte> body) VELLUM_EXCLUDES(send_lock_);
 
+  // Waits by polling until the host has taken everything that was sent.
+  void flush() VELLUM_EXCLUDES(send_lock_);
+
+  // For threads: waits asleep until there is room to send, if need be, and returns how large a body may be; the queue
+  // is woken by whoever handles the device's interrupt. Errors: interrupted; try_again (there is no room, and `wait` is
+  // no); broken_pipe (the host closed this stream, or is gone).
+  enum class Wait : bool { no, yes };
+  [[nodiscard]] Result<std::size_t> wait_for_room(ToHost stream, Wait wait) VELLUM_EXCLUDES(send_lock_);
+  // Woken when there may be room to send, or sending has ended.
+  [[nodiscard]] unix::WaitQueue& room_queue() { return room_queue_; }
+  // The largest body that there is room for; 0 where it is less than a few KB: then the queue is woken once there is.
+  [[nodiscard]] std::size_t room() VELLUM_EXCLUDES(send_lock_);
+
   // Looks for what came, and tells the listener. Callable from interrupts.
   void poll() VELLUM_EXCLUDES(input_lock_, send_lock_);
 
   // Gives the host its first credit: from now on stdin comes.
   void accept_input() VELLUM_EXCLUDES(input_lock_, send_lock_);
-  // Bytes of stdin that came; gives the host new credit for them.
-  [[nodiscard]] std::size_t take_input(std::span<std::byte> into) VELLUM_EXCLUDES(input_lock_, send_lock_);
+  // Bytes of stdin that came and that nobody took; more may lie behind them. One reader at a time: they stay until
+  // take_input() takes them, or some of them, and gives the host new credit.
+  [[nodiscard]] std::span<const std::byte> input() VELLUM_EXCLUDES(input_lock_);
+  void take_input(std::size_t size) VELLUM_EXCLUDES(input_lock_, send_lock_);
   [[nodiscard]] std::size_t input_size() VELLUM_EXCLUDES(input_lock_);
   // All bytes were taken and no more will come.
   [[nodiscard]] bool input_ended() VELLUM_EXCLUDES(input_lock_);
@@ -89,6 +106,7 @@ class Channel {
   ByteChannel* bytes_ = nullptr;
   Listener* listener_ = nullptr;
   Spinlock send_lock_{LockRank::leaf};
+  unix::WaitQueue room_queue_;
   std::atomic<bool> broken_{false};
   std::atomic<bool> polling_{false};
   std::atomic<bool> closed_[2] = {};  // output, error_output

@@ -18,6 +18,10 @@ class ByteChannel {
 
   // Sends `head` and then `body`: all or, where there is no room now (false), nothing.
   [[nodiscard]] virtual bool send(std::span<const std::byte> head, std::span<const std::byte> body) = 0;
+  // There shall be an interrupt once there may be room again. Try to send once more after this.
+  virtual void expect_room() = 0;
+  // Bytes that a send() would take now, at most kMostSend.
+  [[nodiscard]] virtual std::size_t room() = 0;
   // Bytes that came, at most as many as `into` holds.
   [[nodiscard]] virtual std::size_t receive(std::span<std::byte> into) = 0;
   // It failed for good.

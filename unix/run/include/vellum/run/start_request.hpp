@@ -34,7 +34,7 @@ class StartRequest {
       }
     }
   }
-  // The last value with the key.
+  // The first value with the key.
   [[nodiscard]] std::optional<std::string_view> find(std::string_view key) const;
 
   // Of stdin, stdout, stderr (0 to 2).

@@ -21,8 +21,8 @@ class Thread;  // defined by unix/process, or by a test
 class WaitQueue;
 
 enum class Wakeup : std::uint8_t { woken, signal, timeout };
-// Whether a signal ends the sleep.
-enum class Interruptible : std::uint8_t { no, yes };
+// Whether a signal ends the sleep; or only one that ends the process.
+enum class Interruptible : std::uint8_t { no, yes, by_death };
 
 // The port to the scheduler: implemented by unix/process; tests implement it too.
 [[nodiscard]] Thread* current_thread();

@@ -15,6 +15,10 @@ struct UserRegisters {
   std::uint64_t rip, cs, rflags, rsp, ss;
 
   static constexpr std::uint64_t kSystemCall = 256;
+  // What user mode has.
+  static constexpr std::uint64_t kCodeSelector = 0x2B;
+  static constexpr std::uint64_t kDataSelector = 0x23;
+  static constexpr std::uint64_t kInitialFlags = 0x202;  // interrupts on
   [[nodiscard]] bool in_system_call() const { return vector == kSystemCall; }
 };
 static_assert(sizeof(UserRegisters) == 22 * 8);

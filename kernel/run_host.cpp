@@ -1,0 +1,44 @@
+#include "run_host.hpp"
+
+#include <algorithm>
+
+namespace vellum::kernel {
+
+Result<run::StartRequest> RunHost::request() const {
+  if (too_long_) {
+    return Errno::argument_list_too_long;
+  }
+  return run::StartRequest::parse(room_.first(size_));
+}
+
+void RunHost::on_start(std::span<const std::byte> texts, Part part) {
+  if (started_) {
+    return;
+  }
+  const std::size_t size = std::min(texts.size(), room_.size() - size_);
+  __builtin_memcpy(room_.data() + size_, texts.data(), size);
+  size_ += size;
+  too_long_ = too_long_ || size < texts.size();
+  started_ = part == Part::last;
+}
+
+void RunHost::on_input() {
+  input_queue_.wake_all();
+  if (user_ != nullptr) {
+    user_->on_input();
+  }
+}
+
+void RunHost::on_signal(unix::Signal signal) {
+  if (on_signal_ != nullptr) {
+    on_signal_(signal);
+  }
+}
+
+void RunHost::on_window_size(std::uint32_t rows, std::uint32_t columns) {
+  if (user_ != nullptr) {
+    user_->on_window_size(rows, columns);
+  }
+}
+
+}  // namespace vellum::kernel

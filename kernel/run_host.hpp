@@ -1,0 +1,54 @@
+// The host as the kernel sees it in `run` mode: what it asked for, and what it sends while the program runs.
+#pragma once
+
+#include <atomic>
+#include <span>
+
+#include <vellum/run/channel.hpp>
+#include <vellum/run/start_request.hpp>
+#include <vellum/unix/wait_queue.hpp>
+
+namespace vellum::kernel {
+
+// Who uses the bytes of stdin, when it is not who reads the channel: a terminal.
+class InputUser {
+ public:
+  // Bytes came, or their end did. From interrupts too.
+  virtual void on_input() = 0;
+  virtual void on_window_size(std::uint32_t rows, std::uint32_t columns) = 0;
+
+ protected:
+  ~InputUser() = default;
+};
+
+class RunHost final : public run::Listener {
+ public:
+  // Where the request is put together; one that is longer is refused.
+  void set_room(std::span<char> room) { room_ = room; }
+  [[nodiscard]] bool has_started() const { return started_; }
+  // Once it has started. Error: invalid.
+  [[nodiscard]] Result<run::StartRequest> request() const;
+
+  // Woken when bytes of stdin, or their end, came.
+  [[nodiscard]] unix::WaitQueue& input_queue() { return input_queue_; }
+  void set_input_user(InputUser& user) { user_ = &user; }
+  // Signals that the host sends go to these processes.
+  void set_signal_handler(void (*handler)(unix::Signal)) { on_signal_ = handler; }
+
+  void on_start(std::span<const std::byte> texts, Part part) override;
+  void on_input() override;
+  void on_output_closed() override {}
+  void on_signal(unix::Signal signal) override;
+  void on_window_size(std::uint32_t rows, std::uint32_t columns) override;
+
+ private:
+  std::span<char> room_;
+  std::size_t size_ = 0;
+  bool too_long_ = false;
+  bool started_ = false;
+  unix::WaitQueue input_queue_;
+  InputUser* user_ = nullptr;
+  void (*on_signal_)(unix::Signal) = nullptr;
+};
+
+}  // namespace vellum::kernel

@@ -1,0 +1,64 @@
+// What a file contains: the pager of its memory object.
+#pragma once
+
+#include <vellum/unix/file_pager.hpp>
+#include <vellum/unix/files.hpp>
+#include <vellum/unix/open_file.hpp>
+
+namespace vellum::unix {
+
+// Lives as long as the object: a mapping keeps the pages of a file that has no name any more. Pages that no lower file
+// has are zeros; what was written stays in the object, for nobody takes pages out of it.
+class FileContent final : public FilePager {
+ public:
+  struct Source {
+    Lower* lower = nullptr;
+    LowerHandle handle{};  // ownership goes to the content
+    ByteCount size{0};     // bytes that the lower file has
+  };
+  // A new object of a size. Error: no_memory; `source` is still the caller's then.
+  [[nodiscard]] static Result<Ref<FileObject>> create(Files& files, DeviceNumber device, std::uint64_t inode,
+                                                      ByteCount size, const Source& source);
+  [[nodiscard]] static FileContent& of(const FileObject& object) {
+    return *static_cast<FileContent*>(static_cast<FilePager*>(object.pager()));
+  }
+
+  // The lower file's bytes beyond `size` are not to be seen any more.
+  void cut(ByteCount size);
+  // Whether a page that is not in memory is zeros.
+  [[nodiscard]] bool is_hole(PageIndex index) const {
+    return index.value() >= pages_for(ByteCount(lower_size_.load(std::memory_order_acquire))).value();
+  }
+  // Remembers the path for /proc/PID/maps. Where memory lacks there is none.
+  void remember_path(const Path& path);
+  // The file has no name any more.
+  void mark_deleted() { deleted_.store(true, std::memory_order_relaxed); }
+
+  ObjectName describe(std::span<char> into) override;
+  Result<void> read(PageIndex index, std::span<std::byte> page) override;
+  Result<void> write(PageIndex /*index*/, std::span<const std::byte> /*page*/) override { return {}; }
+  void object_ended() override;
+
+ private:
+  friend class FileMemory;
+  FileContent(Files& files, DeviceNumber device, std::uint64_t inode, const Source& source)
+      : files_(files),
+        device_(device),
+        inode_(inode),
+        lower_(source.lower),
+        handle_(source.handle),
+        lower_size_(source.size.value()) {}
+  ~FileContent() = default;
+
+  Files& files_;
+  const DeviceNumber device_;
+  const std::uint64_t inode_;
+  Lower* const lower_;
+  const LowerHandle handle_;
+  std::atomic<std::uint64_t> lower_size_;
+  std::atomic<bool> deleted_{false};
+  Mutex path_lock_;
+  Text path_ VELLUM_GUARDED_BY(path_lock_);
+};
+
+}  // namespace vellum::unix

@@ -1,0 +1,47 @@
+// /proc: nodes that are made for whoever asks, from tables that say what there is.
+#pragma once
+
+#include <vellum/unix/files.hpp>
+#include <vellum/unix/process_view.hpp>
+
+namespace vellum::unix {
+
+// What a node of /proc is about.
+struct ProcSubject {
+  ProcessId process;  // 0: the system
+  ProcessId thread;   // of the process; the process itself but below task/
+  int descriptor = -1;
+};
+
+// What a directory holds besides the entries of its table.
+enum class ProcChildren : std::uint8_t { none, processes, threads, descriptors, descriptor_infos };
+
+// An entry of /proc. Tables of them are constant.
+struct ProcSpec {
+  std::string_view name;
+  NodeKind kind = NodeKind::file;
+  std::uint16_t permissions = 0444;
+  // A file's text. Error: no_process, access_denied.
+  Result<void> (*write)(Files& files, const ProcSubject& subject, TextSink& sink) = nullptr;
+  // A symlink's: where it leads, or the text that is followed.
+  Result<Path> (*place)(Files& files, const ProcSubject& subject) = nullptr;
+  Result<void> (*target)(Files& files, const ProcSubject& subject, TextSink& sink) = nullptr;
+  // A directory's.
+  std::span<const ProcSpec> table{};
+  ProcChildren children = ProcChildren::none;
+};
+
+[[nodiscard]] Result<Ref<FileSystem>> create_proc(Files& files);
+
+// Tables: of /proc itself, of a process (or thread), and what a descriptor's entries are.
+[[nodiscard]] std::span<const ProcSpec> proc_system_table();
+[[nodiscard]] std::span<const ProcSpec> proc_process_table();
+[[nodiscard]] std::span<const ProcSpec> proc_thread_table();
+[[nodiscard]] const ProcSpec& proc_descriptor_link();
+[[nodiscard]] const ProcSpec& proc_descriptor_info();
+
+// mounts and mountinfo, as seen from a process's root.
+[[nodiscard]] Result<void> write_mounts(Files& files, const ProcSubject& subject, TextSink& sink);
+[[nodiscard]] Result<void> write_mount_info(Files& files, const ProcSubject& subject, TextSink& sink);
+
+}  // namespace vellum::unix

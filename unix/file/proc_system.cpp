@@ -1,0 +1,320 @@
+// /proc: what is about the whole system.
+#include <algorithm>
+
+#include <vellum/unix/file_caller.hpp>
+#include <vellum/unix/scratch.hpp>
+
+#include "proc.hpp"
+
+namespace vellum::unix {
+
+namespace {
+
+constexpr std::uint64_t kKibPerPage = kPageSize / 1024;
+constexpr std::uint64_t kTicksPerSecond = 100;
+
+std::uint64_t ticks(Nanoseconds time) { return time.value() / (1'000'000'000 / kTicksPerSecond); }
+
+void kilobytes(TextSink& sink, std::string_view name, std::uint64_t value) {
+  sink.left(name, 16).decimal(value, 8).text(" kB\n");
+}
+
+Result<void> write_meminfo(Files& files, const ProcSubject& /*subject*/, TextSink& sink) {
+  PhysicalMemory& memory = files.virtual_memory().memory;
+  const std::uint64_t total = memory.total_count().value() * kKibPerPage;
+  const std::uint64_t free = memory.free_count().value() * kKibPerPage;
+  kilobytes(sink, "MemTotal:", total);
+  kilobytes(sink, "MemFree:", free);
+  kilobytes(sink, "MemAvailable:", free);
+  constexpr std::string_view kNothing[] = {
+      "Buffers:",        "Cached:",       "SwapCached:",     "Active:",       "Inactive:",     "Active(anon):",
+      "Inactive(anon):", "Active(file):", "Inactive(file):", "Unevictable:",  "Mlocked:",      "SwapTotal:",
+      "SwapFree:",       "Zswap:",        "Zswapped:",       "Dirty:",        "Writeback:",    "AnonPages:",
+      "Mapped:",         "Shmem:",        "KReclaimable:",   "Slab:",         "SReclaimable:", "SUnreclaim:",
+      "KernelStack:",    "PageTables:",   "SecPageTables:",  "NFS_Unstable:", "Bounce:",       "WritebackTmp:"};
+  for (const std::string_view name : kNothing) {
+    kilobytes(sink, name, 0);
+  }
+  kilobytes(sink, "CommitLimit:", total / 2);
+  kilobytes(sink, "Committed_AS:", total - free);
+  kilobytes(sink, "VmallocTotal:", 34359738367);
+  kilobytes(sink, "VmallocUsed:", 0);
+  kilobytes(sink, "VmallocChunk:", 0);
+  kilobytes(sink, "Percpu:", 0);
+  sink.text("HardwareCorrupted:     0 kB\n");
+  for (const std::string_view name :
+       {"AnonHugePages:", "ShmemHugePages:", "ShmemPmdMapped:", "FileHugePages:", "FilePmdMapped:"}) {
+    kilobytes(sink, name, 0);
+  }
+  sink.text("HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\nHugePages_Surp:        0\n");
+  kilobytes(sink, "Hugepagesize:", 2048);
+  kilobytes(sink, "Hugetlb:", 0);
+  kilobytes(sink, "DirectMap4k:", 0);
+  kilobytes(sink, "DirectMap2M:", total);
+  kilobytes(sink, "DirectMap1G:", 0);
+  return {};
+}
+
+void hundredths(TextSink& sink, std::uint64_t value) {
+  sink.decimal(value / 100).text(".").decimal(value % 100, 2, '0');
+}
+
+Result<void> write_uptime(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
+  hundredths(sink, ticks(monotonic_now()));
+  sink.text(" ");
+  hundredths(sink, ticks(system_figures().idle));
+  sink.text("\n");
+  return {};
+}
+
+Result<void> write_loadavg(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
+  const SystemFigures figures = system_figures();
+  for (const std::uint32_t load : figures.load_hundredths) {
+    hundredths(sink, load);
+    sink.text(" ");
+  }
+  sink.decimal(figures.running).text("/").decimal(figures.threads).text(" ");
+  sink.signed_decimal(figures.last_made.value()).text("\n");
+  return {};
+}
+
+void write_cpu(TextSink& sink, std::string_view name, const SystemFigures& figures) {
+  sink.text(name).decimal(ticks(figures.user)).text(" 0 ").decimal(ticks(figures.system)).text(" ");
+  sink.decimal(ticks(figures.idle)).text(" 0 0 0 0 0 0\n");
+}
+
+Result<void> write_stat(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
+  const SystemFigures figures = system_figures();
+  const std::uint64_t boot = (realtime_now() - monotonic_now()).value() / 1'000'000'000;
+  write_cpu(sink, "cpu  ", figures);
+  write_cpu(sink, "cpu0 ", figures);
+  sink.text("intr 0\nctxt ").decimal(figures.context_switches);
+  sink.text("\nbtime ").decimal(boot);
+  sink.text("\nprocesses ").decimal(figures.processes_made);
+  sink.text("\nprocs_running ").decimal(figures.running);
+  sink.text("\nprocs_blocked ").decimal(figures.blocked);
+  sink.text("\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n");
+  return {};
+}
+
+Result<void> write_vmstat(Files& files, const ProcSubject& /*subject*/, TextSink& sink) {
+  const SystemFigures figures = system_figures();
+  sink.text("nr_free_pages ").decimal(files.virtual_memory().memory.free_count().value());
+  sink.text("\npgfault ").decimal(figures.faults);
+  sink.text("\npgmajfault ").decimal(figures.major_faults).text("\n");
+  return {};
+}
+
+Result<void> write_version(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
+  sink.text("Linux version 6.1.0-vellum (vellum) #1 SMP\n");
+  return {};
+}
+
+Result<void> write_cpuinfo(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
+  sink.text(
+      "processor\t: 0\nvendor_id\t: Vellum\ncpu family\t: 6\nmodel\t\t: 0\nmodel name\t: x86-64\nstepping\t: 0\n"
+      "physical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\nflags\t\t: fpu tsc cx8 cmov mmx fxsr sse sse2 "
+      "syscall nx lm\naddress sizes\t: 48 bits virtual\n\n");
+  return {};
+}
+
+Result<void> write_filesystems(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
+  for (const std::string_view type : {"sysfs", "tmpfs", "proc", "devtmpfs", "ramfs"}) {
+    sink.text("nodev\t").text(type).text("\n");
+  }
+  return {};
+}
+
+Result<void> write_devices(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
+  sink.text("Character devices:\n  1 mem\n  4 ttyS\n  5 /dev/tty\n  5 /dev/console\n\nBlock devices:\n");
+  return {};
+}
+
+Result<void> write_command_line(Files& files, const ProcSubject& /*subject*/, TextSink& sink) {
+  sink.text(files.command_line).text("\n");
+  return {};
+}
+
+constexpr char kOne[] = "1\n";
+constexpr char kZero[] = "0\n";
+constexpr char kMinimumAddress[] = "65536\n";
+constexpr char kMostMappings[] = "65530\n";
+constexpr char kOvercommitRatio[] = "50\n";
+constexpr char kRelease[] = "6.1.0-vellum\n";
+constexpr char kSystem[] = "Linux\n";
+constexpr char kVersion[] = "#1 SMP\n";
+constexpr char kHost[] = "vellum\n";
+constexpr char kDomain[] = "(none)\n";
+constexpr char kMostProcesses[] = "32768\n";
+constexpr char kMostThreads[] = "16384\n";
+constexpr char kCorePattern[] = "core\n";
+constexpr char kMostGroups[] = "65536\n";
+constexpr char kLastCapability[] = "40\n";
+constexpr char kMostFiles[] = "1048576\n";
+
+template <const char* kText>
+Result<void> write_constant(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
+  sink.text(kText);
+  return {};
+}
+
+Result<void> write_random_id(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
+  std::byte bytes[16];
+  fill_random(bytes);
+  bytes[6] = (bytes[6] & std::byte{0x0f}) | std::byte{0x40};
+  bytes[8] = (bytes[8] & std::byte{0x3f}) | std::byte{0x80};
+  for (unsigned i = 0; i < sizeof bytes; ++i) {
+    sink.text(i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "").hexadecimal(std::to_integer<unsigned>(bytes[i]), 2);
+  }
+  sink.text("\n");
+  return {};
+}
+
+constexpr ProcSpec kVirtualMemoryTable[] = {
+    {.name = "overcommit_memory", .permissions = 0644, .write = write_constant<kZero>},
+    {.name = "overcommit_ratio", .permissions = 0644, .write = write_constant<kOvercommitRatio>},
+    {.name = "mmap_min_addr", .permissions = 0644, .write = write_constant<kMinimumAddress>},
+    {.name = "max_map_count", .permissions = 0644, .write = write_constant<kMostMappings>},
+};
+constexpr ProcSpec kRandomTable[] = {
+    {.name = "uuid", .write = write_random_id},
+};
+constexpr ProcSpec kKernelTable[] = {
+    {.name = "osrelease", .write = write_constant<kRelease>},
+    {.name = "ostype", .write = write_constant<kSystem>},
+    {.name = "version", .write = write_constant<kVersion>},
+    {.name = "hostname", .permissions = 0644, .write = write_constant<kHost>},
+    {.name = "domainname", .permissions = 0644, .write = write_constant<kDomain>},
+    {.name = "pid_max", .permissions = 0644, .write = write_constant<kMostProcesses>},
+    {.name = "threads-max", .permissions = 0644, .write = write_constant<kMostThreads>},
+    {.name = "core_pattern", .permissions = 0644, .write = write_constant<kCorePattern>},
+    {.name = "ngroups_max", .write = write_constant<kMostGroups>},
+    {.name = "cap_last_cap", .write = write_constant<kLastCapability>},
+    {.name = "randomize_va_space", .permissions = 0644, .write = write_constant<kZero>},
+    {.name = "random", .kind = NodeKind::directory, .permissions = 0555, .table = kRandomTable},
+};
+constexpr ProcSpec kFileTable[] = {
+    {.name = "file-max", .permissions = 0644, .write = write_constant<kMostFiles>},
+    {.name = "nr_open", .permissions = 0644, .write = write_constant<kMostFiles>},
+    {.name = "protected_hardlinks", .permissions = 0600, .write = write_constant<kOne>},
+    {.name = "protected_symlinks", .permissions = 0600, .write = write_constant<kZero>},
+};
+constexpr ProcSpec kSystemControlTable[] = {
+    {.name = "vm", .kind = NodeKind::directory, .permissions = 0555, .table = kVirtualMemoryTable},
+    {.name = "kernel", .kind = NodeKind::directory, .permissions = 0555, .table = kKernelTable},
+    {.name = "fs", .kind = NodeKind::directory, .permissions = 0555, .table = kFileTable},
+};
+
+Result<void> target_of_self(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
+  sink.signed_decimal(calling_process().value());
+  return {};
+}
+Result<void> target_of_thread_self(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
+  sink.signed_decimal(calling_process().value()).text("/task/").signed_decimal(calling_thread().value());
+  return {};
+}
+Result<void> target_of_mounts(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
+  sink.text("self/mounts");
+  return {};
+}
+
+constexpr ProcSpec kSystemTable[] = {
+    {.name = "self", .kind = NodeKind::symlink, .permissions = 0777, .target = target_of_self},
+    {.name = "thread-self", .kind = NodeKind::symlink, .permissions = 0777, .target = target_of_thread_self},
+    {.name = "mounts", .kind = NodeKind::symlink, .permissions = 0777, .target = target_of_mounts},
+    {.name = "meminfo", .write = write_meminfo},
+    {.name = "uptime", .write = write_uptime},
+    {.name = "loadavg", .write = write_loadavg},
+    {.name = "stat", .write = write_stat},
+    {.name = "vmstat", .write = write_vmstat},
+    {.name = "version", .write = write_version},
+    {.name = "cpuinfo", .write = write_cpuinfo},
+    {.name = "filesystems", .write = write_filesystems},
+    {.name = "devices", .write = write_devices},
+    {.name = "cmdline", .write = write_command_line},
+    {.name = "sys", .kind = NodeKind::directory, .permissions = 0555, .table = kSystemControlTable},
+};
+
+// --- mounts
+
+struct MountOption {
+  std::uint32_t flag;
+  std::string_view text;
+};
+constexpr MountOption kOptions[] = {{mount_flag::kNoSetUserId, ",nosuid"},
+                                    {mount_flag::kNoDevices, ",nodev"},
+                                    {mount_flag::kNoExecute, ",noexec"},
+                                    {mount_flag::kNoAccessTime, ",noatime"}};
+
+void write_options(const Mount& mount, TextSink& sink) {
+  sink.text(mount.is_read_only() ? "ro" : "rw");
+  for (const MountOption& option : kOptions) {
+    sink.text((mount.flags() & option.flag) != 0 ? option.text : "");
+  }
+  sink.text((mount.flags() & mount_flag::kNoAccessTime) == 0 ? ",relatime" : "");
+}
+
+// Spaces and the like are shown as octal numbers.
+void write_escaped(std::string_view text, TextSink& sink) {
+  for (const char character : text) {
+    if (character == ' ' || character == '\t' || character == '\n' || character == '\\') {
+      sink.text("\\").octal(static_cast<std::uint8_t>(character), 3);
+    } else {
+      sink.character(character);
+    }
+  }
+}
+
+std::string_view source_of(const Mount& mount) { return mount.source().empty() ? "none" : mount.source(); }
+
+// Calls write(mount, the path of its point) for each mount that is seen from a process's root.
+template <class Write>
+Result<void> for_each_mount(Files& files, const ProcSubject& subject, Write write) {
+  const FileContext context = VELLUM_TRY(process_files(subject.process));
+  if (!context.paths) {
+    return Errno::invalid;
+  }
+  const Path root = context.paths->root();
+  Scratch scratch(files.memory());
+  VELLUM_TRY(scratch.allocate(ByteCount(kLongestPath)));
+  for (unsigned i = 0; const Ref<Mount> mount = files.mount_at(i); ++i) {
+    const Path top = {.mount = mount, .entry = mount->root()};
+    const Result<std::string_view> path = files.write_path(top, root, scratch.characters());
+    if (path.ok() && path.value().starts_with('/')) {
+      write(*mount, path.value());
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> write_mounts(Files& files, const ProcSubject& subject, TextSink& sink) {
+  return for_each_mount(files, subject, [&](const Mount& mount, std::string_view path) {
+    write_escaped(source_of(mount), sink);
+    sink.text(" ");
+    write_escaped(path, sink);
+    sink.text(" ").text(mount.file_system().type()).text(" ");
+    write_options(mount, sink);
+    sink.text(" 0 0\n");
+  });
+}
+
+Result<void> write_mount_info(Files& files, const ProcSubject& subject, TextSink& sink) {
+  return for_each_mount(files, subject, [&](const Mount& mount, std::string_view path) {
+    const std::optional<Path> point = files.point_of(mount);
+    const DeviceNumber device = mount.file_system().device();
+    sink.decimal(mount.id()).text(" ").decimal(point ? point->mount->id() : mount.id()).text(" ");
+    sink.decimal(device.major).text(":").decimal(device.minor).text(" / ");
+    write_escaped(path, sink);
+    sink.text(" ");
+    write_options(mount, sink);
+    sink.text(" - ").text(mount.file_system().type()).text(" ");
+    write_escaped(source_of(mount), sink);
+    sink.text(mount.is_read_only() ? " ro\n" : " rw\n");
+  });
+}
+
+std::span<const ProcSpec> proc_system_table() { return kSystemTable; }
+
+}  // namespace vellum::unix

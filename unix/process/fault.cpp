@@ -1,0 +1,102 @@
+// What a program's own instructions cause: signals, or the search for somebody to end because memory is used up.
+
+#include <vellum/unix/lifecycle.hpp>
+#include <vellum/unix/memory_pressure.hpp>
+#include <vellum/unix/signals.hpp>
+#include <vellum/unix/user_memory.hpp>
+
+namespace vellum::unix {
+
+namespace {
+
+struct Meant {
+  Signal signal;
+  SignalCode code;
+  VirtAddr address;
+};
+
+Meant meaning_of(const UserRegisters& registers, const ProgramFault& fault) {
+  const VirtAddr instruction(registers.rip);
+  switch (fault.kind) {
+    case ProgramFault::Kind::page:
+      switch (fault.verdict) {
+        case FaultVerdict::bus_error:
+          return {signal::kBus, SignalCode::no_such_address, fault.address};
+        case FaultVerdict::access_denied:
+          return {signal::kSegmentation, SignalCode::access_denied, fault.address};
+        default:
+          return {signal::kSegmentation, SignalCode::not_mapped, fault.address};
+      }
+    case ProgramFault::Kind::non_canonical:
+      return {signal::kSegmentation, SignalCode::from_kernel, VirtAddr(0)};
+    case ProgramFault::Kind::divide:
+      return {signal::kFloatingPoint, SignalCode::integer_division, instruction};
+    case ProgramFault::Kind::floating_point:
+      return {signal::kFloatingPoint, static_cast<SignalCode>(fault.address.value()), instruction};
+    case ProgramFault::Kind::illegal:
+      return {signal::kIllegal, SignalCode::illegal_operand, instruction};
+    case ProgramFault::Kind::breakpoint:
+      return {signal::kTrap, SignalCode::from_kernel, VirtAddr(0)};
+    case ProgramFault::Kind::single_step:
+      return {signal::kTrap, SignalCode::trace, instruction};
+    case ProgramFault::Kind::stack_segment:
+      return {signal::kBus, SignalCode::from_kernel, VirtAddr(0)};
+    case ProgramFault::Kind::alignment:
+      return {signal::kBus, SignalCode::alignment, VirtAddr(0)};
+  }
+  return {signal::kSegmentation, SignalCode::from_kernel, VirtAddr(0)};
+}
+
+bool is_fatal(Thread& thread, Signal signal) {
+  const LockGuard guard(process_lock);
+  return thread.process->action(signal).handler <= SignalAction::kIgnore || thread.blocked.has(signal);
+}
+
+void report(Thread& thread, const UserRegisters& registers, const ProgramFault& fault, const Meant& meant) {
+  constexpr std::size_t kLongestInstruction = 15;
+  std::byte bytes[kLongestInstruction];
+  std::size_t size = 0;
+  while (size < kLongestInstruction &&
+         copy_in(std::span(bytes + size, 1), VirtAddr(registers.rip) + ByteCount(size)).ok()) {
+    ++size;
+  }
+  thread.system.reporter.fatal_fault({.process = *thread.process,
+                                      .signal = meant.signal,
+                                      .code = meant.code,
+                                      .address = fault.kind == ProgramFault::Kind::page ? fault.address : VirtAddr(0),
+                                      .access = fault.access,
+                                      .kind = fault.kind,
+                                      .registers = registers,
+                                      .instruction = std::span(bytes, size)});
+}
+
+}  // namespace
+
+void on_program_fault(UserRegisters& registers, const ProgramFault& fault) {
+  Thread& thread = this_thread();
+  if (fault.kind == ProgramFault::Kind::page && fault.verdict == FaultVerdict::out_of_memory) {
+    relieve_memory();
+    return;
+  }
+  thread.fault_vector = registers.vector;
+  thread.fault_error_code = registers.error_code;
+  if (fault.kind == ProgramFault::Kind::page) {
+    thread.fault_address = fault.address.value();
+  }
+  const Meant meant = meaning_of(registers, fault);
+  if (is_fatal(thread, meant.signal)) {
+    report(thread, registers, fault, meant);
+  }
+  force_signal(thread, SignalInfo::fault(meant.signal, meant.code, meant.address));
+}
+
+void count_fault(bool from_backing) {
+  Thread& thread = this_thread();
+  if (thread.process == nullptr) {
+    return;
+  }
+  (from_backing ? thread.process->major_faults : thread.process->minor_faults).fetch_add(1, std::memory_order_relaxed);
+  (from_backing ? thread.system.major_faults : thread.system.minor_faults).fetch_add(1, std::memory_order_relaxed);
+}
+
+}  // namespace vellum::unix

@@ -1,0 +1,58 @@
+// What processes tell whoever runs the system: fatal faults, verdicts, the end of the first process.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include <vellum/unix/processor.hpp>
+#include <vellum/unix/signal.hpp>
+#include <vellum/unix/types.hpp>
+
+namespace vellum::unix {
+
+class Process;
+class WaitStatus;
+
+// A process is about to die of what its program did at an instruction.
+struct FatalFault {
+  Process& process;
+  Signal signal;
+  SignalCode code;
+  VirtAddr address;  // of the access
+  Access access;
+  ProgramFault::Kind kind;
+  const UserRegisters& registers;
+  std::span<const std::byte> instruction;  // bytes at rip, as many as can be read
+};
+
+// Why the system ended processes that did nothing wrong by themselves.
+struct Verdict {
+  enum class Reason : std::uint8_t {
+    out_of_memory,      // it held the most memory when there was none left
+    too_many_processes  // it and its descendants took all the processes that there can be
+  };
+  Reason reason;
+  ProcessId process;
+  std::string_view name;
+  PageCount resident;  // tables included
+  PageCount total;     // of the machine
+  unsigned processes;  // ended together
+};
+
+class RunReporter {
+ public:
+  // Called in the process's own context; may sleep.
+  virtual void fatal_fault(const FatalFault& fault) = 0;
+  virtual void verdict(const Verdict& verdict) = 0;
+  // A line of --strace, without the newline.
+  virtual void trace(std::string_view line) = 0;
+  virtual void log(std::string_view line) = 0;
+  // The first process ended: there is nothing left to run.
+  [[noreturn]] virtual void first_process_ended(const Process& process, WaitStatus status) = 0;
+
+ protected:
+  ~RunReporter() = default;
+};
+
+}  // namespace vellum::unix

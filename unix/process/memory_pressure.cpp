@@ -1,0 +1,170 @@
+#include <vellum/unix/memory_pressure.hpp>
+
+#include <algorithm>
+
+#include <vellum/unix/lifecycle.hpp>
+#include <vellum/unix/signals.hpp>
+
+namespace vellum::unix {
+
+namespace {
+
+PageCount held_by(const Process& process) {
+  if (process.program == nullptr) {
+    return PageCount(0);
+  }
+  const Space::Residence residence = process.program->space.residence();
+  return residence.pages + residence.tables;
+}
+
+// A process that is about to give its memory back: nobody else needs to.
+Process* find_dying(ProcessSystem& system) VELLUM_REQUIRES(process_lock) {
+  Process* dying = nullptr;
+  system.for_each_process([&](Process& process) {
+    process_lock.assert_held();
+    if (process.exiting && process.state == ProcessState::alive) {
+      dying = &process;
+    }
+  });
+  return dying;
+}
+
+struct Victim {
+  Process* process = nullptr;
+  PageCount held{0};
+};
+
+Victim find_largest(ProcessSystem& system) VELLUM_REQUIRES(process_lock) {
+  Victim largest;
+  system.for_each_process([&](Process& process) {
+    process_lock.assert_held();
+    if (process.state != ProcessState::alive || process.exiting || process.unkillable) {
+      return;
+    }
+    const PageCount held = held_by(process);
+    if (largest.process == nullptr || held >= largest.held) {  // of equals the youngest
+      largest = {.process = &process, .held = held};
+    }
+  });
+  return largest;
+}
+
+Verdict verdict_of(const Process& process, PageCount held, Verdict::Reason reason, unsigned count) {
+  return {.reason = reason,
+          .process = process.id,
+          .name = process.name,
+          .resident = held,
+          .total = process.system.memory.memory.total_count(),
+          .processes = count};
+}
+
+}  // namespace
+
+void relieve_memory() {
+  Thread& self = this_thread();
+  ProcessSystem& system = self.system;
+  std::optional<Verdict> verdict;
+  char name[sizeof(Process::name)] = {};
+  {
+    const LockGuard guard(process_lock);
+    if (find_dying(system) == nullptr) {
+      if (const Victim victim = find_largest(system); victim.process != nullptr) {
+        std::copy(std::begin(victim.process->name), std::end(victim.process->name), name);
+        verdict = verdict_of(*victim.process, victim.held, Verdict::Reason::out_of_memory, 1);
+        verdict->name = name;
+        kill_process(*victim.process);
+      }
+    }
+  }
+  if (verdict) {
+    system.reporter.verdict(*verdict);
+  }
+  if (self.process != nullptr && self.dying.load(std::memory_order_acquire)) {
+    return;
+  }
+  // Until the dying one is gone, or at least had time.
+  const std::atomic<bool> never{false};
+  (void)block_current(never, Interruptible::by_death, monotonic_now() + kTickLength);
+}
+
+namespace {
+
+// Descendants of `root`, itself included, that live.
+unsigned count_family(Process& root) VELLUM_REQUIRES(process_lock) {
+  unsigned count = 0;
+  for (Process* process = &root; process != nullptr;) {
+    count += process->state == ProcessState::alive ? 1U : 0U;
+    Process* next = process->children.front();
+    while (next == nullptr && process != &root) {
+      next = process->parent->children.next(*process);
+      process = process->parent;
+    }
+    process = next;
+  }
+  return count;
+}
+
+template <class Visitor>
+void for_each_in_family(Process& root, Visitor visit) VELLUM_REQUIRES(process_lock) {
+  for (Process* process = &root; process != nullptr;) {
+    visit(*process);
+    Process* next = process->children.front();
+    while (next == nullptr && process != &root) {
+      next = process->parent->children.next(*process);
+      process = process->parent;
+    }
+    process = next;
+  }
+}
+
+// The deepest process that more than half of all descend from.
+Process* find_bomb(ProcessSystem& system, unsigned all) VELLUM_REQUIRES(process_lock) {
+  Process* bomb = nullptr;
+  for (Process* process = system.first_process(); process != nullptr;) {
+    Process* heavy = nullptr;
+    for (Process* child = process->children.front(); child != nullptr; child = process->children.next(*child)) {
+      if (count_family(*child) * 2 > all) {
+        heavy = child;
+        break;
+      }
+    }
+    if (heavy == nullptr) {
+      break;
+    }
+    process = bomb = heavy;
+  }
+  return bomb;
+}
+
+}  // namespace
+
+void relieve_threads(ProcessSystem& system) {
+  std::optional<Verdict> verdict;
+  char name[sizeof(Process::name)] = {};
+  {
+    const LockGuard guard(process_lock);
+    Process* const first = system.first_process();
+    if (first == nullptr || find_dying(system) != nullptr) {
+      return;
+    }
+    const unsigned all = count_family(*first);
+    Process* bomb = find_bomb(system, all);
+    if (bomb == nullptr && !first->unkillable && all * 2 > system.most_threads) {
+      bomb = first;  // the first process makes them itself, or their parents have all gone
+    }
+    if (bomb == nullptr) {
+      return;
+    }
+    const unsigned count = count_family(*bomb);
+    std::copy(std::begin(bomb->name), std::end(bomb->name), name);
+    verdict = verdict_of(*bomb, PageCount(0), Verdict::Reason::too_many_processes, count);
+    verdict->name = name;
+    for_each_in_family(*bomb, [](Process& process) {
+      process_lock.assert_held();
+      kill_process(process);
+    });
+  }
+  system.reporter.verdict(*verdict);
+}
+
+}  // namespace vellum::unix

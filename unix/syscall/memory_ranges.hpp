@@ -1,0 +1,69 @@
+// Ranges that a program names, and what lies in them.
+#pragma once
+
+#include <vellum/unix/program.hpp>
+
+namespace vellum::unix {
+
+// Whole pages from a page boundary on. Errors: invalid (not at a page), `too_large` (beyond the address space).
+[[nodiscard]] inline Result<VirtRange> named_range(VirtAddr address, ByteCount length,
+                                                   Errno too_large = Errno::no_memory) {
+  if (!address.is_page_aligned()) {
+    return Errno::invalid;
+  }
+  const PageCount pages = pages_for(length);
+  if (pages.value() > ~std::uint64_t{0} >> kPageShift) {
+    return too_large;
+  }
+  const Result<VirtRange> range = VirtRange::checked(address, bytes_of(pages));
+  return range.ok() ? range : Result<VirtRange>(too_large);
+}
+
+// Calls visit(region, part of it) -> Result<void> for all that is mapped in a range, until it fails; visit may map the
+// part anew. Error: visit's; no_memory where there are holes, which are passed over.
+template <class Visitor>
+[[nodiscard]] Result<std::uint64_t> for_each_region(Space& space, VirtRange range, Visitor visit) {
+  bool holes = false;
+  VirtAddr at = range.start();
+  while (range.contains(at)) {
+    const std::optional<Region<Format>> region = space.region_at_or_after(at);
+    const VirtRange rest = VirtRange::must(at, range.size() - (at - range.start()));
+    const VirtRange part = region ? region->range.intersection(rest) : VirtRange();
+    if (part.empty()) {
+      holes = true;
+      break;
+    }
+    holes |= part.start() != at;
+    VELLUM_TRY(visit(*region, part));
+    at = part.last() + ByteCount(1);
+  }
+  return holes ? Result<std::uint64_t>(Errno::no_memory) : 0;
+}
+
+// Does to each page what an access of the program would. Errors: no_memory, bad_address (no right, beyond a file).
+[[nodiscard]] inline Result<void> touch(Space& space, VirtRange range, Access access) {
+  for (VirtAddr page = range.start(); range.contains(page); page += ByteCount(kPageSize)) {
+    switch (space.fault(page, access)) {
+      case FaultVerdict::resolved:
+        break;
+      case FaultVerdict::out_of_memory:
+        return Errno::no_memory;
+      default:
+        return Errno::bad_address;
+    }
+  }
+  return {};
+}
+
+// Brings in what can be brought in.
+inline Result<void> touch_range(Space& space, VirtAddr start, ByteCount length) {
+  const VirtRange range = VELLUM_TRY(named_range(start, length));
+  const auto result =
+      for_each_region(space, range, [&](const Region<Format>& region, VirtRange part) -> Result<void> {
+        const bool writes = region.prot.can_write() && !region.traits.is_shared();
+        return region.prot.is_none() ? Result<void>() : touch(space, part, writes ? Access::write : Access::read);
+      });
+  return result.ok() ? Result<void>() : result.error();
+}
+
+}  // namespace vellum::unix
