@@ -1,5 +1,6 @@
 // What the compiler takes for granted in a freestanding program: functions of memory and text, and a handler for a call
 // of a pure virtual function. Static constructors are not run: the linker script refuses an image that has any.
+#include <bits/functexcept.h>
 #include <cstddef>
 
 #include <vellum/base/panic.hpp>
@@ -83,3 +84,8 @@ std::size_t strlen(const char* text) {
 
 [[noreturn]] void __cxa_pure_virtual() { vellum::panic("pure virtual function called"); }
 }
+
+// Called by the standard library's headers in place of throwing.
+namespace std {
+void __throw_out_of_range_fmt(const char* what, ...) { vellum::panic(what); }
+}  // namespace std
