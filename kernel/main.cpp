@@ -63,7 +63,7 @@ extern "C" void kernel_main(std::uint32_t start_info_address, std::uint32_t prot
   }
   kernel::Kernel& kernel = kernel::boot(kernel::read_start_info(start_info_address, protocol), features);
   // Once more: what it refers to lies in the direct map, which may have moved.
-  const pc::StartInfo start_info = kernel::read_start_info(start_info_address, protocol);
+  [[maybe_unused]] const pc::StartInfo start_info = kernel::read_start_info(start_info_address, protocol);
 #if defined(VELLUM_RUNS_PROGRAMS)
   if (kernel::CommandLine(start_info.command_line()).has("run")) {
     kernel::run_for_host(kernel, start_info.command_line());

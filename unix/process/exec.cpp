@@ -325,7 +325,7 @@ Result<void> replace(Thread& thread, Work& work, const ExecRequest& request) {
   const Credentials before = credentials_now(process);
   const Credentials after =
       new_credentials(before, work.choice, work.choice.set_ids_permitted && !process.no_new_privileges);
-  if (!process.files.table->is_last_reference()) {
+  if (process.files.table->reference_count() != 1) {
     process.files.table = VELLUM_TRY(process.files.table->clone());
   }
   Program& program = *VELLUM_TRY(create_program(process));
