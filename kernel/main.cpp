@@ -10,9 +10,14 @@
 #include "command_line.hpp"
 #include "kernel.hpp"
 #include "must.hpp"
-#include "run_mode.hpp"
 #include "selftest.hpp"
 #include "start.hpp"
+#if defined(VELLUM_RUNS_PROGRAMS)
+#include "archive_mode.hpp"
+#include "kernel_context.hpp"
+#include "processor.hpp"
+#include "run_mode.hpp"
+#endif
 #if defined(VELLUM_CORE_TESTS)
 #include "core_tests.hpp"
 #endif
@@ -41,8 +46,18 @@ Kernel& boot(const pc::StartInfo& start_info, const pc::CpuFeatures& features) {
 
   PhysicalMemory& memory = create_memory(the_machine, found);
   Kernel& kernel = *::new (room_for_kernel) Kernel(the_machine, features, memory);
+#if defined(__x86_64__)
+  const bool isolated = CommandLine(start_info.command_line()).has("kernel_context=isolated");
+  if (isolated) {
+    pc::use_isolated_gates();
+  }
+#else
+  constexpr bool isolated = false;
+#endif
   enter_kernel_space(kernel, found);
-  pc::enable_global_pages(features);
+  if (!isolated) {
+    pc::enable_global_pages(features);
+  }
   pc::print_line("paging: own tables, root ", kernel.tables.root_address(), ", ",
                  kernel.virtual_memory.nodes.node_count(), " tables");
   return kernel;
@@ -63,23 +78,32 @@ extern "C" void kernel_main(std::uint32_t start_info_address, std::uint32_t prot
   }
   kernel::Kernel& kernel = kernel::boot(kernel::read_start_info(start_info_address, protocol), features);
   // Once more: what it refers to lies in the direct map, which may have moved.
-  [[maybe_unused]] const pc::StartInfo start_info = kernel::read_start_info(start_info_address, protocol);
-#if defined(VELLUM_RUNS_PROGRAMS)
-  if (kernel::CommandLine(start_info.command_line()).has("run")) {
-    kernel::run_for_host(kernel, start_info.command_line());
-  }
-#endif
+  const pc::StartInfo start_info = kernel::read_start_info(start_info_address, protocol);
+  [[maybe_unused]] const kernel::CommandLine command_line(start_info.command_line());
 #if defined(VELLUM_CORE_TESTS)
-  if (kernel::CommandLine(start_info.command_line()).has("coretest")) {
+  if (command_line.has("coretest")) {
     pc::stop(test::run_core_tests(kernel.memory) ? pc::Outcome::success : pc::Outcome::failure);
   }
 #endif
 #if defined(__x86_64__)
-  if (kernel::CommandLine(start_info.command_line()).has("overflow_stack")) {
+  if (command_line.has("overflow_stack")) {
     kernel::overflow_kernel_stack();
   }
-  if (kernel::CommandLine(start_info.command_line()).has("stray_access")) {
+  if (command_line.has("stray_access")) {
     kernel::stray_into_red_zone();
+  }
+#endif
+#if defined(VELLUM_RUNS_PROGRAMS)
+  if (!command_line.has("selftest")) {
+    kernel::start_processor(kernel);
+    if (command_line.has("kernel_context=isolated")) {
+      kernel::must(kernel::isolate_kernel_context(kernel), "no memory for the tables of the kernel context");
+      kernel::test_kernel_context(kernel);
+    }
+    if (command_line.has("run")) {
+      kernel::run_for_host(kernel, start_info.command_line());
+    }
+    kernel::run_archive(kernel, start_info);
   }
 #endif
   kernel::run_selftest(kernel);

@@ -265,24 +265,10 @@ void wait_for_request(const RunHost& host) {
 
 }  // namespace
 
-bool has_word(const char* command_line, const char* word) {
-  while (*command_line != '\0') {
-    const char* expected = word;
-    while (*expected != '\0' && *command_line == *expected) {
-      ++command_line;
-      ++expected;
-    }
-    if (*expected == '\0' && (*command_line == ' ' || *command_line == '\0')) {
-      return true;
-    }
-    while (*command_line != '\0' && *command_line++ != ' ') {
-    }
-  }
-  return false;
-}
-
 void run_for_host(Kernel& kernel, const char* command_line) {
   constexpr const char* kTooSmall = "not enough memory to talk with the host";
+  start_processor(kernel);
+  must(kernel.virtual_memory.start(), kTooSmall);
   must(find_devices(command_line), kTooSmall);
   const virtio::SharedMemory room = must(allocate_shared_memory(kernel, kRequestRoom), kTooSmall);
   const virtio::SharedMemory rooms = must(allocate_shared_memory(kernel, kRooms), kTooSmall);

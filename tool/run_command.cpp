@@ -27,6 +27,8 @@ constexpr const char* kKernelVariable = "VELLUM_KERNEL";
 constexpr ByteCount kLeastMemory{std::uint64_t{64} << 20};
 constexpr ByteCount kMostMemory{std::uint64_t{1} << 40};
 
+constexpr std::size_t kMostBinds = 6;  // the machine has room for eight devices
+
 constexpr const char* kFooter =
     "PROGRAM is found as a shell finds it. It sees the host's files and its current directory; what it writes stays "
     "in\n"
@@ -76,6 +78,9 @@ void set_engine(RunOptions& options, const std::string& text) {
 }
 
 void add_bind(RunOptions& options, const std::string& text) {
+  if (options.binds.size() == kMostBinds) {
+    refuse("--bind", fmt::format("at most {} folders", kMostBinds));
+  }
   const std::size_t colon = text.find(':');
   const std::string host = text.substr(0, colon);
   std::error_code error;

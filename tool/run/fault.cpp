@@ -1,8 +1,5 @@
 #include "run/fault.hpp"
 
-#include <algorithm>
-#include <csignal>
-
 #include <fmt/core.h>
 
 #include <vellum/layout/explain.hpp>
@@ -111,33 +108,20 @@ void add_neighbours(std::string& text, const std::vector<Mapping>& maps, std::ui
   }
 }
 
-std::string memory_text(const FaultRecord& fault) {
-  std::string text = fmt::format("vellum: {} (pid {}) killed: out of memory\n", fault.command, fault.process);
-  add_line(text, "memory",
-           fmt::format("{} of {} in use by programs, {} of that for page tables", size_text(ByteCount(fault.resident)),
-                       size_text(ByteCount(fault.limit)), size_text(ByteCount(fault.tables))));
-  if (fault.address.has_value()) {
-    const Mapping* const mapping = neighbours_of(fault.maps, *fault.address).at;
-    add_line(
-        text, "needed",
-        fmt::format("a page for {:#x}{}", *fault.address, mapping == nullptr ? "" : " in " + mapping_text(*mapping)));
+// The process did nothing wrong at any instruction: there was no more to be had.
+std::string shortage_text(const FaultRecord& fault) {
+  std::string text = fmt::format("vellum: {} (pid {}) killed: ", fault.command, fault.process);
+  if (fault.verdict == kTooManyProcesses) {
+    text += "too many processes\n";
+    add_line(text, "processes", fmt::format("{} were ended together, it and those that it started", fault.processes));
+    add_line(text, "why", "they took more than half of all the processes that there can be");
+    return text;
   }
-  std::vector<MemoryHolder> holders = fault.holders;
-  std::ranges::sort(holders, std::ranges::greater(),
-                    [](const MemoryHolder& holder) { return holder.resident + holder.tables; });
-  constexpr std::size_t kShown = 5;
-  for (std::size_t i = 0; i < std::min(holders.size(), kShown); ++i) {
-    const MemoryHolder& holder = holders[i];
-    add_line(text, i == 0 ? "held by" : "",
-             fmt::format("{} (pid {}): {} resident, {} of page tables, {} mapped", holder.command, holder.process,
-                         size_text(ByteCount(holder.resident)), size_text(ByteCount(holder.tables)),
-                         size_text(ByteCount(holder.virtual_size))));
-  }
-  if (holders.size() > kShown) {
-    add_line(text, "", fmt::format("and {} others", holders.size() - kShown));
-  }
-  add_line(text, "why",
-           "all memory of the machine is in use, and this process held the most; --memory SIZE gives more");
+  text += "out of memory\n";
+  add_line(text, "held",
+           fmt::format("{} of the {} that the machine has for programs and their page tables",
+                       size_text(ByteCount(fault.resident)), size_text(ByteCount(fault.limit))));
+  add_line(text, "why", "all memory was in use, and this process held the most; --memory SIZE gives the machine more");
   add_line(text, "Linux logs", linux_log_line(fault));
   return text;
 }
@@ -146,8 +130,8 @@ std::string memory_text(const FaultRecord& fault) {
 
 std::string explain_fault(const nlohmann::ordered_json& json, const RunOptions& options) {
   const FaultRecord fault = read_fault(json);
-  if (fault.verdict == "out_of_memory") {
-    return memory_text(fault);
+  if (fault.verdict == kOutOfMemory || fault.verdict == kTooManyProcesses) {
+    return shortage_text(fault);
   }
   UserInputs user;
   user.model = options.user;

@@ -63,16 +63,6 @@ std::optional<std::uint64_t> first_word_in(const std::string& text) {
   return word;
 }
 
-void read_memory(const Json& memory, FaultRecord& fault) {
-  fault.limit = number_in(memory, "limit");
-  fault.resident = number_in(memory, "resident");
-  fault.tables = number_in(memory, "tables");
-  for (const Json& holder : member(memory, "processes")) {
-    fault.holders.push_back({number_in(holder, "pid"), text_in(holder, "command"), number_in(holder, "virtual"),
-                             number_in(holder, "resident"), number_in(holder, "tables")});
-  }
-}
-
 }  // namespace
 
 FaultRecord read_fault(const Json& json) {
@@ -92,7 +82,9 @@ FaultRecord read_fault(const Json& json) {
   }
   fault.error_code = number_in(member(json, "error_code"));
   fault.maps = parse_maps(text_in(json, "maps"));
-  read_memory(member(json, "memory"), fault);
+  fault.limit = number_in(member(json, "memory"), "limit");
+  fault.resident = number_in(member(json, "memory"), "resident");
+  fault.processes = number_in(json, "processes");
   return fault;
 }
 

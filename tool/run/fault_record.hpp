@@ -15,14 +15,9 @@ namespace vellum::tool {
 
 enum class FaultAccess : std::uint8_t { none, read, write, execute };
 
-// Who held memory when there was none left. In bytes.
-struct MemoryHolder {
-  std::uint64_t process;
-  std::string command;
-  std::uint64_t virtual_size;
-  std::uint64_t resident;
-  std::uint64_t tables;
-};
+// Verdicts that no instruction is to blame for.
+inline constexpr const char* kOutOfMemory = "out_of_memory";
+inline constexpr const char* kTooManyProcesses = "too_many_processes";
 
 struct FaultRecord {
   std::uint64_t process = 0;
@@ -38,11 +33,10 @@ struct FaultRecord {
   std::map<std::string, std::uint64_t> registers;
   std::optional<std::uint64_t> error_code;  // that of the processor's page fault
   std::vector<Mapping> maps;
-  // Of verdict out_of_memory:
+  // Where memory ran out, in bytes: what there is for programs, and what the process held with its page tables.
   std::uint64_t limit = 0;
   std::uint64_t resident = 0;
-  std::uint64_t tables = 0;
-  std::vector<MemoryHolder> holders;
+  std::uint64_t processes = 0;  // that were ended together
 };
 
 // What is missing or of another type is left empty.

@@ -42,25 +42,23 @@ std::string trap_line(const FaultRecord& fault, const char* what) {
                      fault.instruction, register_of(fault, "rsp"), file_of(fault));
 }
 
-std::string out_of_memory_line(const FaultRecord& fault) {
-  for (const MemoryHolder& holder : fault.holders) {
-    if (holder.process == fault.process) {
-      constexpr unsigned kKilobyte = 1024;
-      return fmt::format("Out of memory: Killed process {} ({}) total-vm:{}kB, pgtables:{}kB", fault.process,
-                         fault.command, holder.virtual_size / kKilobyte, holder.tables / kKilobyte);
-    }
-  }
-  return fmt::format("Out of memory: Killed process {} ({})", fault.process, fault.command);
-}
-
 }  // namespace
 
 std::string linux_log_line(const FaultRecord& fault) {
-  if (fault.verdict == "out_of_memory") {
-    return out_of_memory_line(fault);
+  if (fault.verdict == kOutOfMemory) {
+    return fmt::format("Out of memory: Killed process {} ({})", fault.process, fault.command);
   }
   if (fault.verdict == "divide") {
     return trap_line(fault, "trap divide error");
+  }
+  if (fault.verdict == "stack_segment") {
+    return trap_line(fault, "trap stack segment");
+  }
+  if (fault.verdict == "alignment") {
+    return trap_line(fault, "trap alignment check");
+  }
+  if (fault.verdict == "breakpoint") {
+    return trap_line(fault, "trap int3");
   }
   if (fault.verdict == "illegal") {
     return trap_line(fault, "trap invalid opcode");

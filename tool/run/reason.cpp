@@ -123,6 +123,18 @@ std::string reason_of(const FaultRecord& fault, const std::optional<InstructionT
   if (verdict == "non_canonical") {
     return why_not_canonical(fault, instruction, map);
   }
+  if (verdict == "stack_segment") {
+    return "the stack pointer, or an address made from it, is no address that the processor has";
+  }
+  if (verdict == "floating_point") {
+    return "a floating-point operation met what the program had asked to be told of (feenableexcept)";
+  }
+  if (verdict == "alignment") {
+    return "the address is not a multiple of the operand's size, and the program had alignment checked (the AC flag)";
+  }
+  if (verdict == "breakpoint") {
+    return "the instruction before is a breakpoint (int3), and no debugger waits for it";
+  }
   if (verdict == "divide") {
     return "an integer was divided by zero, or the quotient does not fit its register";
   }

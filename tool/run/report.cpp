@@ -8,6 +8,8 @@
 
 #include <vellum/layout/text.hpp>
 
+#include "run/fault_record.hpp"
+
 namespace vellum::tool {
 
 namespace {
@@ -31,8 +33,8 @@ const char* reason_of(const RunRecord& record) {
     return "exited";
   }
   const bool was_out_of_memory = WTERMSIG(record.end.wait_status) == SIGKILL && !record.faults.empty() &&
-                                 record.faults.back().value("verdict", Json()) == Json("out_of_memory");
-  return was_out_of_memory ? "out_of_memory" : "signal";
+                                 record.faults.back().value("verdict", Json()) == Json(kOutOfMemory);
+  return was_out_of_memory ? kOutOfMemory : "signal";
 }
 
 double seconds(Clock::duration duration) { return std::chrono::duration<double>(duration).count(); }

@@ -114,8 +114,9 @@ bool tell_parent_of_end(Process& process) VELLUM_REQUIRES(process_lock) {
 
 // Everything that the process holds but for what its parent may ask for.
 void end_process(Process& process) {
-  process.files = {};
+  FileContext files;  // ends without the lock
   const LockGuard guard(process_lock);
+  std::swap(files, process.files);
   process.system.timers.cancel(process.timers.real);
 }
 

@@ -20,6 +20,9 @@ SignalInfo kernel_info(Signal signal) { return SignalInfo::make(signal, SignalCo
 FileContext& calling_files() { return this_process().files; }
 
 FileCredentials calling_credentials() {
+  if (this_thread().process == nullptr) {
+    return {.superuser = true};  // the kernel's own threads
+  }
   const Process& process = this_process();
   const LockGuard guard(process_lock);
   return credentials_for_files(process, process.credentials.user.file_system, process.credentials.group.file_system);
@@ -37,6 +40,9 @@ std::uint64_t calling_open_file_limit() {
 }
 
 ByteCount calling_file_size_limit() {
+  if (this_thread().process == nullptr) {
+    return ByteCount(~std::uint64_t{0});
+  }
   const LockGuard guard(process_lock);
   return ByteCount(this_process().limits[Resource::file_size].soft);
 }

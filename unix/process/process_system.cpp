@@ -120,6 +120,7 @@ Result<Thread*> ProcessSystem::create_thread(Process* process) {
     const Result<VirtRange> stack = allocate_kernel_stack();
     if (stack.ok()) {
       thread.value()->context.kernel_stack = stack.value();
+      prepare_thread(thread.value()->context, Scheduler::entry, thread.value());
       return thread;
     }
     threads_.destroy(thread.value());

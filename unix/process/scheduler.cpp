@@ -36,7 +36,6 @@ void Scheduler::add(Thread& thread) {
 }
 
 void Scheduler::start(Thread& thread) {
-  prepare_thread(thread.context, entry, &thread);
   const LockGuard guard(lock_);
   add(thread);
 }
@@ -72,6 +71,7 @@ void Scheduler::switch_from(Thread& self) {
   self.ran.fetch_add((now - self.ran_since).value(), std::memory_order_relaxed);
   next->ran_since = now;
   previous_ = &self;
+  switches_.fetch_add(1, std::memory_order_relaxed);
   current_ = next;
   switch_thread(self.context, next->context);
   take_over();
@@ -132,6 +132,7 @@ Wakeup Scheduler::block(const std::atomic<bool>& woken, Interruptible interrupti
       break;
     }
     self->state = ThreadState::blocked;
+    ++self->voluntary_switches;
     switch_from(*self);
   }
   lock_.unlock();
@@ -144,6 +145,7 @@ Wakeup Scheduler::block(const std::atomic<bool>& woken, Interruptible interrupti
 void Scheduler::yield() {
   Thread& self = *current_;
   lock_.lock();
+  ++self.involuntary_switches;
   add(self);
   switch_from(self);
 }

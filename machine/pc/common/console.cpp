@@ -18,6 +18,9 @@ constexpr std::uint8_t kEightBits = 0x03;
 constexpr std::uint8_t kEnableAndClearFifos = 0x07;
 constexpr std::uint8_t kReady = 0x03;  // data terminal ready, request to send
 constexpr std::uint8_t kTransmitterEmpty = 0x20;
+constexpr std::uint8_t kDataArrived = 0x01;
+constexpr std::uint8_t kInterruptOnData = 0x01;
+constexpr std::uint8_t kInterruptsOut = 0x08;  // the line to the interrupt controller
 
 constinit Console the_console;
 
@@ -35,12 +38,33 @@ void Console::initialise() {
   out8(kModemControl, kReady);
 }
 
-void Console::write_character(char character) {
+void Console::write_character(char character) { write_byte(static_cast<std::uint8_t>(character)); }
+
+void Console::write_byte(std::uint8_t byte) {
   // A port that is not there reads as all ones, so this ends without one too.
   while ((in8(kLineStatus) & kTransmitterEmpty) == 0) {
     pause();
   }
-  out8(kData, static_cast<std::uint8_t>(character));
+  out8(kData, byte);
+}
+
+void Console::enable_input() {
+  out8(kModemControl, kReady | kInterruptsOut);
+  out8(kInterruptEnable, kInterruptOnData);
+}
+
+std::optional<std::uint8_t> Console::read_byte() {
+  const std::uint8_t status = in8(kLineStatus);
+  if (status == 0xFF || (status & kDataArrived) == 0) {
+    return {};
+  }
+  return in8(kData);
+}
+
+void Console::write(std::string_view text) {
+  for (const char character : text) {
+    write_character(character);
+  }
 }
 
 void Console::write(const char* text) {

@@ -70,7 +70,7 @@ int wait_for(pid_t child) {
   return status;
 }
 
-std::string verdict(int status, std::string why) {
+std::string explain(int status, std::string why) {
   while (!why.empty() && why.back() == '\n') {
     why.pop_back();
   }
@@ -87,11 +87,15 @@ std::string verdict(int status, std::string why) {
   return why;
 }
 
-// Empty where the case passed.
-std::string run_case(const Case& one) {
+struct Verdict {
+  bool passed = false;
+  std::string text;
+};
+
+Verdict run_case(const Case& one) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) {
-    return "the runner got no pipe: " + std::string(std::strerror(errno));
+    return {false, "the runner got no pipe: " + std::string(std::strerror(errno))};
   }
   fcntl(ends[0], F_SETFL, O_NONBLOCK);
   const pid_t child = fork();
@@ -100,13 +104,13 @@ std::string run_case(const Case& one) {
     run_in_child(one, ends[1]);
   }
   close(ends[1]);
-  std::string why = "the runner could not fork";
+  Verdict verdict{false, "the runner could not fork"};
   if (child > 0) {
     const int status = wait_for(child);
-    why = verdict(status, read_reports(ends[0]));
+    verdict = {status == 0, explain(status, read_reports(ends[0]))};
   }
   close(ends[0]);
-  return why;
+  return verdict;
 }
 
 bool chosen(const Case& one, int count, char** arguments) {
@@ -125,6 +129,8 @@ void on_alarm(int /*signal*/) {}
 void add_case(const char* group, std::string name, std::function<void()> body) {
   cases().push_back({std::string(group) + ": " + name, std::move(body)});
 }
+
+void note(const std::string& text) { write_all(reports, text + "\n"); }
 
 void fail(const char* file, int line, const std::string& why) {
   const char* slash = std::strrchr(file, '/');
@@ -171,9 +177,10 @@ int run_cases(int count, char** arguments) {
     if (!chosen(one, count, arguments)) {
       continue;
     }
-    const std::string why = run_case(one);
-    (why.empty() ? passed : failed)++;
-    write_all(1, why.empty() ? "ok " + one.name + "\n" : "not ok " + one.name + ": " + why + "\n");
+    const Verdict verdict = run_case(one);
+    (verdict.passed ? passed : failed)++;
+    const std::string note = verdict.text.empty() ? "" : " (" + verdict.text + ")";
+    write_all(1, verdict.passed ? "ok " + one.name + note + "\n" : "not ok " + one.name + ": " + verdict.text + "\n");
     while (getpid() == 1 && waitpid(-1, nullptr, WNOHANG) > 0) {
     }
   }

@@ -2,8 +2,8 @@
 // a timer) is itself under test. Each case runs in a process of its own, so that a crash or a hang of one ends only
 // that one.
 //
-// A case that fails says why and ends; the lines on stdout are `ok GROUP: NAME` or `not ok GROUP: NAME: why`, and at
-// the end `N passed, N failed`.
+// A case that fails says why and ends; the lines on stdout are `ok GROUP: NAME`, with ` (NOTE)` where the case has more
+// to say, or `not ok GROUP: NAME: why`, and at the end `N passed, N failed`.
 #pragma once
 
 #include <cerrno>
@@ -26,6 +26,9 @@ struct Registration {
 // Runs the registered cases and returns the exit status. Arguments: parts of names (`GROUP: NAME`), to run only what
 // holds one of them; --list.
 int run_cases(int count, char** arguments);
+
+// Adds to what the case's line says when it passes.
+void note(const std::string& text);
 
 // Ends this process and its case as failed.
 [[noreturn]] void fail(const char* file, int line, const std::string& why);

@@ -3,6 +3,8 @@
 
 #include <concepts>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 #include <vellum/base/types.hpp>
 
@@ -20,8 +22,16 @@ class Console {
   void initialise();
 
   void write(const char* text);
+  void write(std::string_view text);
   void write(Hex number);
   void write(std::unsigned_integral auto number) { write_decimal(number); }
+  // One byte as it is.
+  void write_byte(std::uint8_t byte);
+
+  // Makes the port interrupt when a byte arrives; and such a byte, or nothing.
+  void enable_input();
+  [[nodiscard]] std::optional<std::uint8_t> read_byte();
+
   template <class Space>
   void write(Address<Space> address) {
     write(Hex{address.value()});

@@ -62,7 +62,8 @@ class ProcessSystem {
   [[nodiscard]] Thread* find_thread(ProcessId id) VELLUM_REQUIRES(process_lock);
   [[nodiscard]] Process* first_process() const { return first_; }
 
-  // Objects, not yet in any table. Errors: no_memory; try_again where there are as many threads as there can be.
+  // Objects, not yet in any table; a thread has a stack and is prepared to call its body. Errors: no_memory; try_again
+  // where there are as many threads as there can be.
   [[nodiscard]] Result<Process*> create_process();
   [[nodiscard]] Result<Thread*> create_thread(Process* process);
   void destroy_process(Process& process);
@@ -104,7 +105,6 @@ class ProcessSystem {
 
   // Figures since boot.
   std::atomic<std::uint64_t> processes_made{0};
-  std::atomic<std::uint64_t> context_switches{0};
   std::atomic<std::uint64_t> user_ticks{0};
   std::atomic<std::uint64_t> idle_ticks{0};
   std::atomic<std::uint64_t> ticks{0};

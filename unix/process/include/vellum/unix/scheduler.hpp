@@ -33,7 +33,7 @@ class Scheduler {
 
   // Runs threads on the calling CPU, whose code becomes its idle thread.
   [[noreturn]] void run(Thread& idle, PhysicalMemory& memory);
-  // Makes a new thread runnable; its context is prepared with entry().
+  // Makes a new thread runnable, whose context was prepared with entry().
   void start(Thread& thread) VELLUM_EXCLUDES(lock_);
   // What a thread's context is prepared with, for an argument that is the Thread: calls thread.body.
   static void entry(void* thread);
@@ -51,6 +51,7 @@ class Scheduler {
   void tick() VELLUM_EXCLUDES(lock_);
   // Whether the calling thread has had its turn.
   [[nodiscard]] bool turn_is_over() const { return turn_is_over_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t switches() const { return switches_.load(std::memory_order_relaxed); }
   // Runnable threads, for the load of the system.
   [[nodiscard]] unsigned runnable() const { return runnable_.load(std::memory_order_relaxed); }
 
@@ -70,6 +71,7 @@ class Scheduler {
   unsigned ticks_ = 0;          // of the current thread's turn
   std::atomic<bool> turn_is_over_{false};
   std::atomic<unsigned> runnable_{0};
+  std::atomic<std::uint64_t> switches_{0};
   Spinlock lock_{LockRank::scheduler};
   IntrusiveList<Thread, &Thread::run_link> queue_ VELLUM_GUARDED_BY(lock_);
 };

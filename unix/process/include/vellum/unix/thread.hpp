@@ -63,11 +63,12 @@ class Thread final {
 
   // The scheduler's.
   ThreadState state = ThreadState::runnable;
-  bool timed_out = false;
   std::atomic<bool> on_cpu{false};
   ListLink run_link;
   Nanoseconds ran_since{0};
   std::atomic<std::uint64_t> ran{0};  // nanoseconds on a CPU
+  std::uint64_t voluntary_switches = 0;
+  std::uint64_t involuntary_switches = 0;
 
   // Signals.
   SignalSet blocked VELLUM_GUARDED_BY(process_lock);
