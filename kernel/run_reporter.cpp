@@ -158,7 +158,7 @@ void HostReporter::send_report() {
   json.key("minor").number(figure(system.minor_faults)).key("major").number(figure(system.major_faults));
   json.close_object();
   json.key("processes").number(figure(system.processes_made));
-  json.key("context_switches").number(figure(system.context_switches));
+  json.key("context_switches").number(system.scheduler.switches());
   json.key("run_time_ns").number(unix::monotonic_now().value());
   json.key("memory_total").number(bytes_of(memory.total_count()).value());
   json.key("memory_free").number(bytes_of(memory.free_count()).value());

@@ -16,13 +16,3 @@ std::span<const SystemCall> file_calls() { return kCalls; }
 std::span<const SystemCall> path_calls() { return {}; }
 std::span<const SystemCall> event_calls() { return {}; }
 }
-#include <vellum/unix/process_view.hpp>
-namespace vellum::unix {
-std::optional<ProcessId> next_process(ProcessId) { return {}; }
-std::optional<ProcessId> next_thread(ProcessId, ProcessId) { return {}; }
-Result<ProcessOwner> process_owner(ProcessId) { return Errno::no_process; }
-Result<void> write_process_text(ProcessId, ProcessText, TextSink&) { return Errno::no_process; }
-Result<FileContext> process_files(ProcessId) { return Errno::no_process; }
-Result<Path> process_program(ProcessId) { return Errno::no_entry; }
-SystemFigures system_figures() { return {}; }
-}
