@@ -106,6 +106,13 @@ bool resolve_program_fault(pc::TrapFrame& frame, const pc::PageFault& fault) {
   if (space == nullptr || (!frame.from_user() && !in_user_copy(frame))) {
     return false;
   }
+  // An access with the processor's rights on the program's behalf (descriptor tables; QEMU: the stack of a far return):
+  // what the program may do does not matter, and the same would happen again.
+  constexpr std::uint64_t kUserAccess = 4;
+  if (frame.from_user() && (frame.error_code & kUserAccess) == 0) {
+    unix::on_program_fault(registers_of(frame), {.kind = Kind::non_canonical, .address = fault.address});
+    return true;
+  }
   const FaultVerdict verdict = space->fault(fault.address, fault.access);
   if (verdict == FaultVerdict::resolved) [[likely]] {
     unix::count_fault();
