@@ -128,6 +128,7 @@ void run_first_thread(unix::Thread& /*thread*/) {
 }  // namespace
 
 void run_archive(Kernel& kernel, const pc::StartInfo& start_info) {
+  must(kernel.virtual_memory.start(), "not enough memory for the page of zeros");
   the_run = ::new (room_for_run) ArchiveRun(kernel, start_info.first_module(), CommandLine(start_info.command_line()));
   the_run->programs.files.command_line = start_info.command_line();
   must(the_run->programs.processes.run(run_first_thread, nullptr), "not enough memory for the first thread");
