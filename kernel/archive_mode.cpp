@@ -53,7 +53,7 @@ constinit ArchiveRun* the_run = nullptr;
 
 // What Linux's own archive has in it, before the loader's comes.
 Result<void> ArchiveRun::make_console() {
-  VELLUM_TRY(programs.devices.add_to(programs.files));
+  VELLUM_TRY(programs.add_devices());
   VELLUM_TRY(programs.make_directories("/dev"));
   VELLUM_TRY(programs.make_directories("/root"));
   return unix::make_node(programs.files, programs.from_root(), "/dev/console",
