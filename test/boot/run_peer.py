@@ -36,8 +36,8 @@ def command(options, peer):
         "qemu-system-x86_64", "-accel", "tcg", "-machine", "microvm,acpi=off,isa-serial=on", "-cpu", options.cpu, "-smp", "1", "-m",
         options.memory, "-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-serial", "stdio",
         "-no-reboot", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-kernel", options.image, "-append", options.append,
-        "-device", "virtio-serial-device,max_ports=1", "-chardev", f"socket,fd={peer.fileno()},id=run",
-        "-device", "virtconsole,chardev=run",
+        "-device", "virtio-serial-device,max_ports=2", "-chardev", f"socket,fd={peer.fileno()},id=run",
+        "-device", "virtserialport,nr=1,chardev=run",
         "-fsdev", f"local,id=root,path={options.root},security_model=none,readonly=on,multidevs=remap",
         "-device", "virtio-9p-device,fsdev=root,mount_tag=root",
     ]
