@@ -113,6 +113,18 @@ void Console::send_control(std::uint32_t port, std::uint16_t event) {
   }
 }
 
+void Console::answer(const ControlMessage& message) {
+  if (message.port != kPort) {
+    return;
+  }
+  if (message.event == kPortAdded) {
+    send_control(kPort, kPortReady);
+    send_control(kPort, kPortOpen);
+  } else if (message.event == kPortOpen && message.value == 0) {
+    closed_ = true;
+  }
+}
+
 void Console::answer_control() {
   bool offered = false;
   while (const std::optional<Queue::Used> used = control_receiving_.take_used()) {
@@ -120,10 +132,7 @@ void Console::answer_control() {
     ControlMessage message{};
     if (used->written >= sizeof(message)) {
       __builtin_memcpy(&message, control_buffer(buffer).bytes.data(), sizeof(message));
-      if (message.event == kPortAdded && message.port == kPort) {
-        send_control(kPort, kPortReady);
-        send_control(kPort, kPortOpen);
-      }
+      answer(message);
     }
     offer_control(buffer);
     offered = true;

@@ -228,6 +228,10 @@ TEST_F(ConsoleTest, OpensItsPort) {
     come_control(std::string("\1\0\0\0\6\0\1\0", 8));
     EXPECT_EQ(receive(10), "");
   }
+  EXPECT_FALSE(console.is_broken());
+  come_control(std::string("\1\0\0\0\6\0\0\0", 8));  // closed
+  EXPECT_EQ(receive(10), "");
+  EXPECT_TRUE(console.is_broken());
 }
 
 TEST(ConsolePort, IsOneOfSeveral) {

@@ -37,8 +37,8 @@ class Console {
   // Bytes that came, at most as many as `into` holds.
   [[nodiscard]] std::size_t receive(std::span<std::byte> into);
 
-  // The device broke the rules: nothing is sent or comes any more.
-  [[nodiscard]] bool is_broken() const { return sending_.is_broken() || receiving_.is_broken(); }
+  // The device broke the rules, or the other side closed the port: nothing is sent or comes any more.
+  [[nodiscard]] bool is_broken() const { return closed_ || sending_.is_broken() || receiving_.is_broken(); }
   // After an interrupt.
   void acknowledge_interrupt() {
     (void)device_->acknowledge_interrupt();
@@ -60,6 +60,7 @@ class Console {
   void offer_control(unsigned buffer);
   void send_control(std::uint32_t port, std::uint16_t event);
   void answer_control();
+  void answer(const ControlMessage& message);
 
   Device* device_ = nullptr;
   SharedMemory memory_{};
@@ -72,6 +73,7 @@ class Console {
   std::uint8_t send_tokens_[Queue::kMostEntries] = {};
   std::uint8_t control_tokens_[Queue::kMostEntries] = {};
   unsigned control_slot_ = 0;
+  bool closed_ = false;
   std::uint32_t idle_senders_ = 0;  // a bit for each buffer that the device has not
   // The part of a received buffer that was not taken yet.
   bool has_current_ = false;
