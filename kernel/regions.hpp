@@ -33,7 +33,7 @@ struct Regions {
   HeapPages<Format> argument_pages;  // what exec gathers arguments in
   FileWindows<Format> file_windows;  // segmap
   BackedArena<Format> io_buffers;    // segzio
-  BackedArena<Format> guest_memory;  // segkvmm
+  Arena guest_addresses;             // segkvmm: see guest_memory.hpp
   BackedArena<Format> core_heap;
   BackedArena<Format> heap_text;  // written by whoever loads a module, then executable instead
 };

@@ -128,6 +128,7 @@ void Run::give_up(std::string_view what, Errno error, int status) {
 Result<void> Run::mount() {
   unix::Lower* const root = VELLUM_TRY(open_host_mount(kernel, "root"));
   VELLUM_TRY(programs.files.start(root));
+  VELLUM_TRY(programs.add_devices());
   VELLUM_TRY(programs.mount_usual());
   Result<void> result;
   request.for_each("bind", [&](std::string_view bind) {

@@ -201,6 +201,8 @@ void measure(Kernel& kernel, Space& parent) {
 
 // With all that caches keep given back.
 PageCount free_pages(Kernel& kernel) {
+  kernel.virtual_memory.epochs.drain();
+  kernel.virtual_memory.objects.reap();
   kernel.virtual_memory.nodes.reap();
   kernel.memory.drain_caches();
   return kernel.memory.free_count();

@@ -127,12 +127,63 @@ TEST(RamFile, SeeksDataAndHoles) {
   EXPECT_EQ(file->seek(-4, Whence::end).value(), ByteCount(8 * kPageSize));
 }
 
-TEST(RamFile, GivesAnErrorWhereMemoryIsShort) {
+TEST(RamFile, APrivateMappingKeepsItsCopies) {
   World world;
-  world.machine().failures().fail_after(0);
-  const auto file = world.open("/a", open_flag::kReadWrite | open_flag::kCreate);
-  world.machine().failures().stop();
-  EXPECT_FALSE(file.ok());
+  world.write("/a", std::string(2 * kPageSize, 'a'));
+  FileMapping mapping = world.open("/a", open_flag::kReadOnly).value()->mapping().value();
+  AddressSpace<Format>* const space =
+      AddressSpace<Format>::create(world.vm(), test::whole_layout<Format>(), nullptr).value();
+  {
+    test::Program<Format> program(*space);
+    const VirtAddr at = space
+                            ->map({.address = VirtAddr(0),
+                                   .length = ByteCount(2 * kPageSize),
+                                   .prot = Prot::read() | Prot::write(),
+                                   .object = mapping.object.get()})
+                            .value();
+    mapping = {};
+    EXPECT_EQ(program.at(at), 0x6161616161616161U);
+    EXPECT_EQ(program.store(at, 0x6262626262626262U), test::Outcome::done);
+    EXPECT_EQ(program.store(at + ByteCount(kPageSize), 1), test::Outcome::done);
+    EXPECT_EQ(world.read("/a"), std::string(2 * kPageSize, 'a'));
+  }
+  space->destroy();
+}
+
+// Each allocation fails once: the operation says so, and nothing is lost.
+TEST(RamFile, SurvivesEveryShortageOfMemory) {
+  World world;
+  const auto operate = [&]() -> Result<void> {
+    VELLUM_TRY(world.make_directory("/d"));
+    const Ref<OpenFile> file = VELLUM_TRY(world.open("/d/a", open_flag::kReadWrite | open_flag::kCreate));
+    const std::string text(2 * kPageSize, 'x');
+    if (World::put(*file, 0, text) != text.size()) {
+      return Errno::no_space;
+    }
+    VELLUM_TRY(world.link("/d/a", "/d/b"));
+    VELLUM_TRY(world.rename("/d/b", "/d/c"));
+    (void)VELLUM_TRY(file->mapping());
+    return {};
+  };
+  const auto clean = [&] {
+    (void)world.remove("/d/a");
+    (void)world.remove("/d/b");
+    (void)world.remove("/d/c");
+    (void)world.remove("/d", NodeKind::directory);
+  };
+  for (std::uint64_t n = 1;; ++n) {
+    world.machine().failures().fail_nth(n);
+    const Result<void> result = operate();
+    const bool failed = world.machine().failures().failures() > 0;
+    world.machine().failures().off();
+    clean();
+    EXPECT_EQ(world.find("/d").error(), Errno::no_entry);
+    if (!failed) {
+      EXPECT_TRUE(result.ok());
+      break;
+    }
+    world.files().memory().reap();
+  }
 }
 
 }  // namespace

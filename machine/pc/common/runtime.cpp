@@ -1,5 +1,6 @@
 // What the compiler takes for granted in a freestanding program: functions of memory and text, and a handler for a call
 // of a pure virtual function. Static constructors are not run: the linker script refuses an image that has any.
+#include <bits/functexcept.h>
 #include <cstddef>
 #include <string_view>
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <vellum/unix/file_caller.hpp>
+#include <vellum/unix/file_pager.hpp>
 #include <vellum/unix/resolve.hpp>
 #include <vellum/unix/transfer.hpp>
 
@@ -32,8 +33,8 @@ struct Caller {
   bool leads_session = true;
   bool resists = false;
   bool orphaned = false;
-  std::vector<int> raised;                           // signals to the calling thread
-  std::vector<std::pair<int, int>> group_signals;    // group, signal
+  std::vector<int> raised;                         // signals to the calling thread
+  std::vector<std::pair<int, int>> group_signals;  // group, signal
 };
 [[nodiscard]] Caller& caller();
 
@@ -43,7 +44,7 @@ void forget_signals();
 
 class World {
  public:
-  explicit World(Lower* lower = nullptr)
+  explicit World(unix::Lower* lower = nullptr)
       : system_({.memory = ByteCount(std::uint64_t{64} << 20), .cpus = 4}),
         source_(system_.memory()),
         windows_(system_.vm()),
@@ -85,12 +86,9 @@ class World {
   [[nodiscard]] Result<void> make(std::string_view path, unix::NodeKind kind, std::string_view target = {},
                                   std::uint16_t permissions = 0755) {
     const Caller& who = caller();
-    return unix::make_node(files(), from(), path,
-                           {.kind = kind,
-                            .permissions = permissions,
-                            .owner = who.user,
-                            .group = who.group,
-                            .target = target});
+    return unix::make_node(
+        files(), from(), path,
+        {.kind = kind, .permissions = permissions, .owner = who.user, .group = who.group, .target = target});
   }
   [[nodiscard]] Result<void> make_directory(std::string_view path, std::uint16_t permissions = 0755) {
     return make(path, unix::NodeKind::directory, {}, permissions);

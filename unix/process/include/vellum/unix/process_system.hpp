@@ -36,6 +36,7 @@ struct ProgramLayout {
 struct SystemConfig {
   VirtualMemory<Format>& memory;
   PageSource& source;
+  PageSource& argument_source;  // what exec gathers arguments and environments in
   Files& files;
   RunReporter& reporter;
   vellum::Node* kernel_root;  // whose mappings all spaces have
@@ -88,6 +89,7 @@ class ProcessSystem {
 
   VirtualMemory<Format>& memory;
   PageSource& source;
+  PageSource& argument_source;
   Files& files;
   RunReporter& reporter;
   vellum::Node* kernel_root;
