@@ -11,10 +11,12 @@ caches that stay."""
 import argparse
 import dataclasses
 import re
+import subprocess
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+for folder in Path(__file__).resolve().parents[0:2]:
+    sys.path.insert(0, str(folder))
 
 import guest
 from results import Tally
@@ -56,6 +58,7 @@ RUNS = {
 }
 # What the test run does; the rest is for `./vellum test --all`.
 USUAL = ("semantics", "hostile", "hostile_isolated", "memory", "call_fuzz")
+LONG = ("call_fuzz_long",)
 ON_LINUX = ("semantics", "hostile")
 
 
@@ -109,7 +112,30 @@ def execute(run, kernel, extra=(), show=print):
     return tally
 
 
+def build():
+    """The programs; where that fails, what the tools said."""
+    folder = guest.ROOT / "build/release"
+    steps = [["ninja", "-C", folder, "guest_programs"]]
+    if not (folder / "build.ninja").exists():
+        steps.insert(0, ["cmake", "--preset", "release"])
+    for step in steps:
+        result = subprocess.run(step, cwd=guest.ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if result.returncode != 0:
+            return result.stdout
+    return None
+
+
+def vellum_kernel():
+    """Vellum as it is now, built if it must be."""
+    path = subprocess.run([guest.ROOT / "vellum", "kernel"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=True)
+    return guest.vellum(path.stdout.strip())
+
+
 def execute_all(names, kernel):
+    said = build()
+    if said:
+        print(said)
+        return Tally(failures=["build of the guest programs"])
     tally = Tally()
     for name in names:
         one = execute(RUNS[name], kernel)
@@ -119,7 +145,11 @@ def execute_all(names, kernel):
 
 
 def on_vellum():
-    return execute_all(USUAL, guest.vellum())
+    return execute_all(USUAL, vellum_kernel())
+
+
+def on_vellum_long():
+    return execute_all(LONG, vellum_kernel())
 
 
 def on_linux():
@@ -136,7 +166,10 @@ def main():
     parser.add_argument("names", nargs="*", choices=[*RUNS, []], metavar="NAME", help=", ".join(RUNS))
     options = parser.parse_args(words[: len(words) - len(extra) - ("--" in words)])
 
-    kernel = guest.linux() if options.kernel == "linux" else guest.vellum(options.image)
+    said = build()
+    if said:
+        sys.exit(said)
+    kernel = guest.linux() if options.kernel == "linux" else guest.vellum(options.image) if options.image else vellum_kernel()
     failed = False
     for name in options.names or (ON_LINUX if options.kernel == "linux" else USUAL):
         run = dataclasses.replace(RUNS[name], again=RUNS[name].again and not options.once)
