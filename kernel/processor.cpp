@@ -106,8 +106,16 @@ bool resolve_program_fault(pc::TrapFrame& frame, const pc::PageFault& fault) {
   if (space == nullptr || (!frame.from_user() && !in_user_copy(frame))) {
     return false;
   }
+  // An access with the processor's rights on the program's behalf (descriptor tables; QEMU: the stack of a far return):
+  // what the program may do does not matter, and the same would happen again.
+  constexpr std::uint64_t kUserAccess = 4;
+  if (frame.from_user() && (frame.error_code & kUserAccess) == 0) {
+    unix::on_program_fault(registers_of(frame), {.kind = Kind::non_canonical, .address = fault.address});
+    return true;
+  }
   const FaultVerdict verdict = space->fault(fault.address, fault.access);
   if (verdict == FaultVerdict::resolved) [[likely]] {
+    unix::count_fault();
     return true;
   }
   const unix::ProgramFault program_fault{
@@ -116,8 +124,8 @@ bool resolve_program_fault(pc::TrapFrame& frame, const pc::PageFault& fault) {
     unix::on_program_fault(registers_of(frame), program_fault);
     return true;
   }
-  if (verdict == FaultVerdict::out_of_memory) {
-    unix::on_program_fault(unix::user_registers(*the_processor.running), program_fault);
+  if (verdict == FaultVerdict::out_of_memory && unix::find_memory()) {
+    return true;
   }
   frame.rip = reinterpret_cast<std::uint64_t>(user_copy_failed);
   return true;
@@ -150,7 +158,9 @@ namespace vellum::unix {
 using kernel::processor;
 
 void prepare_thread(ThreadContext& context, void (*entry)(void*), void* argument) {
-  context.stack_pointer = pc::prepare_stack(context.kernel_stack.end(), entry, argument);
+  // Below the registers of the program, which its creator may write before the thread runs.
+  const VirtAddr top = context.kernel_stack.end() - ByteCount(sizeof(UserRegisters));
+  context.stack_pointer = pc::prepare_stack(top, entry, argument);
   pc::reset_vector_image(context.vector_state);
 }
 

@@ -6,22 +6,9 @@ namespace vellum {
 
 namespace {
 
-// Room that a node needs for one replace or protect: two splits, and a meaning pulled up at either edge.
-constexpr unsigned kRunsPerChange = 4;
-
-// Adds up the pages whose meaning a node loses, and passes dropped backings on.
-class Counter final : public MeaningSink {
- public:
-  Counter(MeaningSink& gather, PageCount span) : gather_(gather), span_(span) {}
-  void removed(const Meaning& /*meaning*/, unsigned slots) override { pages_ += span_ * slots; }
-  void dropped(Backing& backing) override { gather_.dropped(backing); }
-  [[nodiscard]] PageCount pages() const { return pages_; }
-
- private:
-  MeaningSink& gather_;
-  PageCount span_;
-  PageCount pages_{0};
-};
+// Room that a node needs for one replace or protect: two splits, and above the leaves a meaning pulled up at either
+// edge.
+constexpr unsigned room_for_change(const Node& node) { return node.level == 1 ? 2 : 4; }
 
 }  // namespace
 
@@ -56,27 +43,48 @@ typename Cursor<F>::Slots Cursor<F>::slots_of(const Node& node, VpnRange range) 
   return {.first = first, .last = last, .first_partial = first_partial, .last_partial = last_partial};
 }
 
+// The lowest level on which one node has both ends of the range and the range is not all of that node.
 template <PageTableFormat F>
-Node& Cursor<F>::covering_of(VpnRange range) {
-  Node* node = tree_.root;
-  while (node->level > 1) {
-    const unsigned slot = tables_.slot_of(*node, range.start());
-    if (slot != tables_.slot_of(*node, range.last()) || range.contains(tables_.range_of(*node, slot))) {
-      break;
-    }
-    const Entry entry = tables_.load(*node, slot);
-    if (tables_.state(entry, *node) != EntryState::table) {
-      break;
-    }
-    Node& child = tables_.child(entry, *node);
-    if (!child.owning.load(std::memory_order_acquire) || child.share.load(std::memory_order_acquire) != 1) {
-      break;
-    }
-    passed_[node->level] = node;
-    passed_slot_[node->level] = slot;
-    node = &child;
+unsigned Cursor<F>::level_of(VpnRange range) {
+  const std::uint64_t difference = range.start().value() ^ range.last().value();
+  unsigned level = 1;
+  while (level < F::kLevels &&
+         (difference >> (F::shift(level + 1) - kPageShift) != 0 || range.size() == entry_span<F>(level + 1))) {
+    ++level;
   }
-  return *node;
+  return level;
+}
+
+// From a node of a level towards the start of the range, down to `lowest` or as far as only this tree comes and
+// meanings may stand. A step for each level, so that shifts are constants.
+template <PageTableFormat F>
+template <unsigned level>
+Node& Cursor<F>::descend(Node& node, VpnRange range, unsigned lowest) {
+  if constexpr (level == 1) {
+    return node;
+  } else {
+    if (level == lowest) {
+      return node;
+    }
+    const unsigned slot = entry_index<F>(range.start(), level);
+    const Entry entry = tables_.load(node, slot);
+    Node* child = tables_.written_child(entry, level);
+    if (child == nullptr) {
+      if (EntryCodec<F>::state(entry, level) != EntryState::table) {
+        return node;
+      }
+      child = &tables_.child(entry, node);
+      if (child->share.load(std::memory_order_acquire) != 1) {
+        return node;
+      }
+    }
+    if (!child->owning.load(std::memory_order_acquire)) {
+      return node;
+    }
+    passed_[level] = &node;
+    passed_slot_[level] = slot;
+    return descend<level - 1>(*child, range, lowest);
+  }
 }
 
 // Whether a cursor above, which may have looked at what was just locked, is at work.
@@ -94,13 +102,14 @@ bool Cursor<F>::is_held_above() const {
 template <PageTableFormat F>
 void Cursor<F>::lock(VpnRange range, Intent intent) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
   VELLUM_ASSERT(!range.empty() && locked_count_ == 0);
+  const unsigned lowest = level_of(range);
   for (unsigned rounds = 0;; ++rounds) {
-    Node& node = covering_of(range);
+    Node& node = descend<F::kLevels>(*tree_.root, range, lowest);
     lock_node(node);
     if (!node.stale.load(std::memory_order_relaxed) && node.owning.load(std::memory_order_relaxed) &&
         (intent == Intent::look || !is_held_above())) {
       covering_ = &node;
-      if (intent == Intent::change) {
+      if (intent == Intent::change && node.level > 1) {
         node.hold_slots(tables_.slot_of(node, range.start()), tables_.slot_of(node, range.last()));
       }
       return;
@@ -112,6 +121,12 @@ void Cursor<F>::lock(VpnRange range, Intent intent) VELLUM_NO_THREAD_SAFETY_ANAL
 
 template <PageTableFormat F>
 bool Cursor<F>::is_unmapped(VpnRange range) {
+  const Node& node = *covering_;
+  node.lock.assert_held();
+  if (node.owning_children == 0) {
+    const unsigned index = node.first_run_from(tables_.slot_of(node, range.start()));
+    return index == node.runs() || node.run(index).first() > tables_.slot_of(node, range.last());
+  }
   bool unmapped = true;
   for_each(range, [&](VpnRange, const Meaning&) {
     unmapped = false;
@@ -129,7 +144,10 @@ Result<void> Cursor<F>::prepare(VpnRange range, Purpose purpose) {
 
 template <PageTableFormat F>
 Result<void> Cursor<F>::prepare_node(Node& node, VpnRange range, Purpose purpose) {
-  VELLUM_TRY(node.reserve_runs(kRunsPerChange));
+  VELLUM_TRY(node.reserve_runs(room_for_change(node)));
+  if (node.level == 1) {
+    return {};
+  }
   const Slots slots = slots_of(node, range);
   if (slots.first_partial) {
     VELLUM_TRY(prepare_edge(node, slots.first, part(node, slots.first, range), purpose));
@@ -207,7 +225,7 @@ Result<void> Cursor<F>::make_children_exclusive(Node& node, unsigned first, unsi
     }
     Node* const child = VELLUM_TRY(exclusive_child(node, slot));
     const LockGuard guard(child->lock);
-    VELLUM_TRY(child->reserve_runs(kRunsPerChange));
+    VELLUM_TRY(child->reserve_runs(room_for_change(*child)));
     if (child->owning_children > 0) {
       VELLUM_TRY(make_children_exclusive(*child, 0, child->slot_count - 1U));
     }
@@ -224,6 +242,9 @@ PageCount Cursor<F>::replace(VpnRange range, const Meaning* meaning) {
 
 template <PageTableFormat F>
 PageCount Cursor<F>::replace_in(Node& node, VpnRange range, const Meaning* meaning) {
+  if (node.level == 1) {
+    return replace_slots(node, tables_.slot_of(node, range.start()), tables_.slot_of(node, range.last()), meaning);
+  }
   const Slots slots = slots_of(node, range);
   PageCount lost{0};
   const auto edge = [&](unsigned slot) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
@@ -241,15 +262,18 @@ PageCount Cursor<F>::replace_in(Node& node, VpnRange range, const Meaning* meani
   const unsigned first = slots.first + (slots.first_partial ? 1 : 0);
   const unsigned end = slots.last + (slots.last_partial ? 0 : 1);
   if (first < end) {
-    lost += clear_slots(node, first, end - 1);
-    Counter counter(gather_, tables_.span(node));
-    node.assign(first, end - 1, meaning, counter);
-    lost += counter.pages();
+    lost += replace_slots(node, first, end - 1, meaning);
   }
   if (slots.last_partial) {
     edge(slots.last);
   }
   return lost;
+}
+
+template <PageTableFormat F>
+PageCount Cursor<F>::replace_slots(Node& node, unsigned first, unsigned last, const Meaning* meaning) {
+  const PageCount lost = node.live > 0 ? clear_slots(node, first, last) : PageCount(0);
+  return lost + tables_.span(node) * node.assign(first, last, meaning, gather_);
 }
 
 // Takes everything out of slots; returns the pages that owning children below gave a meaning to.
@@ -332,6 +356,9 @@ void Cursor<F>::protect(VpnRange range, Prot prot) {
 
 template <PageTableFormat F>
 void Cursor<F>::protect_in(Node& node, VpnRange range, Prot prot) {
+  if (node.level == 1) {
+    return protect_slots(node, tables_.slot_of(node, range.start()), tables_.slot_of(node, range.last()), prot);
+  }
   const Slots slots = slots_of(node, range);
   const auto edge = [&](unsigned slot) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
     const Entry entry = tables_.load(node, slot);
@@ -422,7 +449,7 @@ void Cursor<F>::tidy(VpnRange range) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
   }
   Node& child = tables_.child(entry, node);
   if (child.owning.load(std::memory_order_relaxed) && child.share.load(std::memory_order_acquire) == 1 &&
-      node.reserve_runs(kRunsPerChange).ok()) {
+      node.reserve_runs(room_for_change(node)).ok()) {
     lock_node(child);
     tidy_edge(node, slot);
   }

@@ -81,7 +81,10 @@ VELLUM_TEST_EACH_FORMAT(Cursor, LocksTheDeepestNodeThatDescribesTheRange) {
     gather.finish();
     EXPECT_FALSE(is_locked(*tried.covering));
   }
-  // What others reach too is not locked for a change: the node above it is.
+  // What others reach too, and so nobody writes, is not locked for a change: the node above it is.
+  const Tables<F> tables(world.store());
+  const Entry written = tables.load(above, tables.slot_of(above, Vpn(1)));
+  tables.deny_write(above, tables.slot_of(above, Vpn(1)));
   leaf.share = 2;
   {
     const TreeSection section(tree);
@@ -95,6 +98,7 @@ VELLUM_TEST_EACH_FORMAT(Cursor, LocksTheDeepestNodeThatDescribesTheRange) {
     gather.finish();
   }
   leaf.share = 1;
+  tables.set(above, tables.slot_of(above, Vpn(1)), written);
 }
 
 VELLUM_TEST_EACH_FORMAT(Cursor, PreparingChangesNoMeaning) {

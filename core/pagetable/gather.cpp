@@ -46,7 +46,7 @@ void TlbGather<F>::release_frame(Pfn frame) {
     send_flush();
     drop_shared_frames();
   }
-  shared_frames_[shared_frame_count_++] = frame;
+  shared_frames_.push(frame);
 }
 
 template <PageTableFormat F>
@@ -60,8 +60,8 @@ void TlbGather<F>::drop_frame(Pfn frame) {
 
 template <PageTableFormat F>
 void TlbGather<F>::drop_shared_frames() {
-  while (shared_frame_count_ > 0) {
-    drop_frame(shared_frames_[--shared_frame_count_]);
+  while (!shared_frames_.empty()) {
+    drop_frame(shared_frames_.pop());
   }
 }
 
@@ -69,18 +69,18 @@ template <PageTableFormat F>
 void TlbGather<F>::release_table(Node& node) {
   // Even a reference of many is kept until the flush: once it is gone another space may take the subtree for its own
   // and write pages that this one's TLBs can still read.
-  if (table_count_ == kMaxTables) {
+  if (tables_.is_full()) {
     send_flush();
     release_tables();
   }
-  tables_[table_count_++] = &node;
+  tables_.push(&node);
 }
 
 template <PageTableFormat F>
 void TlbGather<F>::release_tables() {
   const Tables<F> tables(tree_.store);
-  while (table_count_ > 0) {
-    tables.release(*tables_[--table_count_], *this);
+  while (!tables_.empty()) {
+    tables.release(*tables_.pop(), *this);
   }
 }
 
@@ -99,12 +99,13 @@ void TlbGather<F>::send_flush() {
   if (!others.empty()) {
     tree_.store.machine().flush_remote(others, tree_.root_address(), flush_);
   }
-  flush_ = {};
+  flush_.everything = false;
+  flush_.range_count = 0;
   pages_by_name_ = 0;
 }
 
 template <PageTableFormat F>
-void TlbGather<F>::finish() {
+void TlbGather<F>::finish_pending() {
   send_flush();
   release_tables();
   drop_shared_frames();

@@ -1,68 +1,25 @@
+#include <algorithm>
+
 #include <vellum/pagetable/node.hpp>
 #include <vellum/pagetable/node_store.hpp>
 
 namespace vellum {
 
-// Marks the runs as changing, for as long as it lives.
-class Node::RunWriter {
- public:
-  explicit RunWriter(Node& node) : node_(node) {
-    node_.sequence.store(node_.sequence.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  }
-  ~RunWriter() { node_.sequence.store(node_.sequence.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
-  RunWriter(const RunWriter&) = delete;
-  RunWriter& operator=(const RunWriter&) = delete;
-
-  // Opens a gap of one run before `index`.
-  void insert(unsigned index, unsigned first, unsigned last, const Meaning& meaning) {
-    const unsigned count = node_.runs();
-    VELLUM_CHECK(count < node_.run_capacity());
-    Run* runs = node_.run_array();
-    for (unsigned i = count; i > index; --i) {
-      runs[i].set(runs[i - 1]);
-    }
-    runs[index].set(first, last, meaning);
-    set_count(count + 1);
-  }
-  // Closes the gap [from, to).
-  void erase(unsigned from, unsigned to) {
-    const unsigned count = node_.runs();
-    Run* runs = node_.run_array();
-    for (unsigned i = to; i < count; ++i) {
-      runs[from + (i - to)].set(runs[i]);
-    }
-    set_count(count - (to - from));
-  }
-  void resize(unsigned index, unsigned first, unsigned last) {
-    Run& run = node_.run_array()[index];
-    run.set(first, last, run.meaning());
-  }
-  void set(unsigned index, const Meaning& meaning) {
-    Run& run = node_.run_array()[index];
-    run.set(run.first(), run.last(), meaning);
-  }
-
- private:
-  void set_count(unsigned count) {
-    node_.run_count.store(static_cast<std::uint16_t>(count), std::memory_order_release);
-  }
-
-  Node& node_;
-};
-
 namespace {
 
-void drop(const Meaning& meaning, MeaningSink& sink) {
-  if (meaning.backing != nullptr && meaning.backing->release()) {
-    sink.dropped(*meaning.backing);
+// Marks the runs as changing, for as long as it lives.
+class RunsChange {
+ public:
+  explicit RunsChange(std::atomic<std::uint32_t>& sequence) : sequence_(sequence) {
+    sequence_.store(sequence_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
-}
+  ~RunsChange() { sequence_.store(sequence_.load(std::memory_order_relaxed) + 1, std::memory_order_release); }
+  RunsChange(const RunsChange&) = delete;
+  RunsChange& operator=(const RunsChange&) = delete;
 
-void hold(const Meaning& meaning) {
-  if (meaning.backing != nullptr) {
-    meaning.backing->retain();
-  }
-}
+ private:
+  std::atomic<std::uint32_t>& sequence_;
+};
 
 }  // namespace
 
@@ -129,11 +86,11 @@ Result<void> Node::reserve_runs(unsigned extra) {
   RunBlock* block = VELLUM_TRY(store->create_run_block(needed));
   const Run* from = run_array();
   for (unsigned i = 0; i < runs(); ++i) {
-    block->runs()[i].set(from[i]);
+    block->runs()[i].set(from[i].value());
   }
   RunBlock* old = spill.load(std::memory_order_relaxed);
   {
-    const RunWriter writer(*this);
+    const RunsChange change(sequence);
     spill.store(block, std::memory_order_release);
   }
   if (old != nullptr) {
@@ -142,84 +99,118 @@ Result<void> Node::reserve_runs(unsigned extra) {
   return {};
 }
 
-void Node::split_runs(unsigned first, unsigned last, RunWriter& writer) {
-  unsigned index = first_run_from(first);
-  if (index < runs() && run(index).first() < first) {
-    const Meaning meaning = run(index).meaning();
-    const unsigned end = run(index).last();
-    hold(meaning);
-    writer.resize(index, run(index).first(), first - 1);
-    writer.insert(index + 1, first, end, meaning);
-  }
-  index = first_run_from(last);
-  if (index < runs() && run(index).first() <= last && run(index).last() > last) {
-    const Meaning meaning = run(index).meaning();
-    const unsigned end = run(index).last();
-    hold(meaning);
-    writer.resize(index, run(index).first(), last);
-    writer.insert(index + 1, last + 1, end, meaning);
-  }
-}
-
-void Node::join_runs(unsigned from, unsigned to, RunWriter& writer, MeaningSink& sink) {
-  unsigned index = from;
-  while (index + 1 < runs() && index < to) {
-    const Meaning meaning = run(index).meaning();
-    if (run(index).last() + 1 == run(index + 1).first() && meaning == run(index + 1).meaning()) {
-      writer.resize(index, run(index).first(), run(index + 1).last());
-      writer.erase(index + 1, index + 2);
-      drop(meaning, sink);
-      --to;
-    } else {
-      ++index;
+// Inlined where it is used, in the hottest step of mmap, munmap and mprotect.
+[[gnu::always_inline]] inline void Node::substitute(unsigned from, unsigned to, const RunValue* values, unsigned made,
+                                                    MeaningSink& sink) {
+  for (unsigned i = 0; i < made; ++i) {
+    if (values[i].backing != nullptr) {
+      values[i].backing->retain();
     }
   }
+  Run* const array = run_array();
+  for (unsigned i = from; i < to; ++i) {
+    Backing* const backing = array[i].value().backing;
+    if (backing != nullptr && backing->release()) {
+      sink.dropped(*backing);
+    }
+  }
+  const unsigned count = runs();
+  const unsigned end = from + made;
+  VELLUM_ASSERT(count - to + end <= run_capacity());
+  const RunsChange change(sequence);
+  if (end != to) {
+    if (end < to) {
+      for (unsigned i = to; i < count; ++i) {
+        array[i - to + end].set(array[i].value());
+      }
+    } else {
+      for (unsigned i = count; i > to; --i) {
+        array[i - 1 - to + end].set(array[i - 1].value());
+      }
+    }
+    run_count.store(static_cast<std::uint16_t>(count - to + end), std::memory_order_release);
+  }
+  for (unsigned i = from; i < end; ++i) {
+    array[i].set(values[i - from]);
+  }
 }
 
-void Node::assign(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) {
+// What the slots' old runs have outside of first..last stays, and what borders on them and means the same is joined:
+// the runs [from, to) give way to at most three.
+unsigned Node::assign(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) {
   VELLUM_ASSERT(first <= last && last < slot_count);
-  RunWriter writer(*this);
-  if (meaning != nullptr) {
-    hold(*meaning);
-  }
-  split_runs(first, last, writer);
-  const unsigned from = first_run_from(first);
+  const Run* const array = run_array();
+  const unsigned count = runs();
+  unsigned from = first_run_from(first);
   unsigned to = from;
-  for (; to < runs() && run(to).last() <= last; ++to) {
-    const Meaning old = run(to).meaning();
-    sink.removed(old, run(to).last() - run(to).first() + 1);
-    drop(old, sink);
+  unsigned lost = 0;
+  for (; to < count && array[to].first() <= last; ++to) {
+    lost += std::min(array[to].last(), last) - std::max(array[to].first(), first) + 1;
   }
-  writer.erase(from, to);
+  RunValue values[3];
+  unsigned made = 0;
+  const bool left = from < to && array[from].first() < first;
+  bool right = from < to && array[to - 1].last() > last;
+  RunValue rest;
+  if (left) {
+    values[made] = array[from].value();
+    values[made++].set_last(first - 1);
+  }
+  if (right) {
+    rest = array[to - 1].value();
+    rest.set_first(last + 1);
+  }
   if (meaning != nullptr) {
-    writer.insert(from, first, last, *meaning);
-    join_runs(from == 0 ? 0 : from - 1, from + 1, writer, sink);
+    RunValue middle = RunValue::of(first, last, *meaning);
+    if (left && values[0].means_the_same_as(middle)) {
+      middle.set_first(values[--made].first());
+    } else if (!left && from > 0 && array[from - 1].last() + 1 == first &&
+               array[from - 1].value().means_the_same_as(middle)) {
+      middle.set_first(array[--from].first());
+    }
+    if (right && rest.means_the_same_as(middle)) {
+      middle.set_last(rest.last());
+      right = false;
+    } else if (!right && to < count && array[to].first() == last + 1 && array[to].value().means_the_same_as(middle)) {
+      middle.set_last(array[to++].last());
+    }
+    values[made++] = middle;
   }
+  if (right) {
+    values[made++] = rest;
+  }
+  substitute(from, to, values, made, sink);
+  return lost;
 }
 
 void Node::set_prot(unsigned first, unsigned last, Prot prot, MeaningSink& sink) {
-  VELLUM_ASSERT(first <= last && last < slot_count);
-  RunWriter writer(*this);
-  split_runs(first, last, writer);
-  const unsigned from = first_run_from(first);
-  unsigned to = from;
-  for (; to < runs() && run(to).last() <= last; ++to) {
-    Meaning meaning = run(to).meaning();
-    meaning.prot = prot;
-    writer.set(to, meaning);
+  for (unsigned slot = first; slot <= last;) {
+    const unsigned index = first_run_from(slot);
+    if (index == runs() || run(index).first() > last) {
+      return;
+    }
+    const unsigned from = std::max(run(index).first(), slot);
+    slot = std::min(run(index).last(), last) + 1;
+    Meaning meaning = run(index).meaning();
+    if (meaning.prot != prot) {
+      meaning.prot = prot;
+      assign(from, slot - 1, &meaning, sink);
+    }
   }
-  join_runs(from == 0 ? 0 : from - 1, to, writer, sink);
 }
 
 Result<void> Node::copy_runs(const Node& from) {
   VELLUM_ASSERT(runs() == 0);
   VELLUM_TRY(reserve_runs(from.runs()));
-  RunWriter writer(*this);
+  const RunsChange change(sequence);
   for (unsigned i = 0; i < from.runs(); ++i) {
-    const Meaning meaning = from.run(i).meaning();
-    hold(meaning);
-    writer.insert(i, from.run(i).first(), from.run(i).last(), meaning);
+    const RunValue value = from.run(i).value();
+    if (value.backing != nullptr) {
+      value.backing->retain();
+    }
+    run_array()[i].set(value);
   }
+  run_count.store(static_cast<std::uint16_t>(from.runs()), std::memory_order_release);
   return {};
 }
 

@@ -12,7 +12,6 @@ using test::meaning_of;
 
 class Ignore final : public MeaningSink {
  public:
-  void removed(const Meaning& /*meaning*/, unsigned /*slots*/) override {}
   void dropped(Backing& /*backing*/) override {}
 };
 

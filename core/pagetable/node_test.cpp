@@ -20,13 +20,11 @@ class CountedBacking final : public Backing {
 
 class Sink final : public MeaningSink {
  public:
-  void removed(const Meaning& /*meaning*/, unsigned slots) override { slots_removed += slots; }
   void dropped(Backing& backing) override {
     auto& counted = static_cast<CountedBacking&>(backing);
     EXPECT_FALSE(counted.dropped);
     counted.dropped = true;
   }
-  unsigned slots_removed = 0;
 };
 
 // A node of 512 slots beside the plainest description of what it should say.
@@ -53,9 +51,7 @@ class ModelledNode {
     const EpochSection section(world_.epochs(), world_.machine());
     const LockGuard guard(node_.lock);
     ASSERT_TRUE(node_.reserve_runs(2).ok());
-    sink_.slots_removed = 0;
-    node_.assign(first, last, meaning, sink_);
-    EXPECT_EQ(sink_.slots_removed, covered);
+    EXPECT_EQ(node_.assign(first, last, meaning, sink_), covered);
   }
   void set_prot(unsigned first, unsigned last, Prot prot) {
     for (unsigned slot = first; slot <= last; ++slot) {

@@ -14,6 +14,14 @@ void AddressSpace<F>::set_break_start(VirtAddr start, ByteCount limit) {
 }
 
 template <PageTableFormat F>
+void AddressSpace<F>::set_limits(ByteCount stack, ByteCount size, ByteCount heap) {
+  stack_limit_.store(stack.value(), std::memory_order_relaxed);
+  size_limit_.store(size.value(), std::memory_order_relaxed);
+  const LockGuard guard(lock_);
+  break_limit_ = heap;
+}
+
+template <PageTableFormat F>
 VirtAddr AddressSpace<F>::set_break(VirtAddr end) {
   const LockGuard guard(lock_);
   if (end < break_start_ || end - break_start_ > break_limit_) {
@@ -53,8 +61,9 @@ VirtAddr AddressSpace<F>::set_break(VirtAddr end) {
   return break_end_;
 }
 
-#define VELLUM_COMPILE(F)                                              \
-  template void AddressSpace<F>::set_break_start(VirtAddr, ByteCount); \
+#define VELLUM_COMPILE(F)                                                     \
+  template void AddressSpace<F>::set_break_start(VirtAddr, ByteCount);        \
+  template void AddressSpace<F>::set_limits(ByteCount, ByteCount, ByteCount); \
   template VirtAddr AddressSpace<F>::set_break(VirtAddr);
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE

@@ -62,7 +62,7 @@ constexpr bool is_permitted(unsigned prot, Access access) {
 }
 
 TYPED_TEST(Faults, EachRightPermitsItsAccesses) {
-  test::MemoryPager pager(pages(8));
+  test::MemoryPager& pager = this->system.new_pager(pages(8));
   MemoryObject<TypeParam>& file = *this->system.vm().objects.create_file(pager, pages(8)).value();
   const VirtAddr hole = this->map(pages(3), kRead) + pages(1);
   ASSERT_TRUE(this->space.unmap(hole, pages(1)).ok());
@@ -152,7 +152,7 @@ TYPED_TEST(Faults, TheLastOwnerWritesThePageThatItHas) {
 TYPED_TEST(Faults, ACopyIsSeenByEveryProcessor) {
   using F = TypeParam;
   test::SpaceSystem<F> two({.cpus = 2});
-  test::MemoryPager pager(pages(2));
+  test::MemoryPager& pager = two.new_pager(pages(2));
   MemoryObject<F>& file = *two.vm().objects.create_file(pager, pages(2)).value();
   AddressSpace<F>& space = two.create();
   const VirtAddr at = space.map({.address = {}, .length = pages(3), .prot = kReadWrite}).value();
@@ -215,7 +215,7 @@ TYPED_TEST(Faults, ThePageIsFreeToItsOwnerWhenTheOtherHasGone) {
 
 TYPED_TEST(Faults, PrivateWritesDoNotReachTheFile) {
   using F = TypeParam;
-  test::MemoryPager pager(pages(4));
+  test::MemoryPager& pager = this->system.new_pager(pages(4));
   MemoryObject<F>& file = *this->system.vm().objects.create_file(pager, pages(4)).value();
   const VirtAddr own = this->map(file, pages(4), kReadWrite);
   const VirtAddr seen = this->map(file, pages(4), kRead, Traits::shared());
@@ -243,7 +243,7 @@ TYPED_TEST(Faults, PrivateWritesDoNotReachTheFile) {
 
 TYPED_TEST(Faults, BeyondTheEndOfTheFileIsABusError) {
   using F = TypeParam;
-  test::MemoryPager pager(ByteCount(kPageSize + 100));
+  test::MemoryPager& pager = this->system.new_pager(ByteCount(kPageSize + 100));
   MemoryObject<F>& file = *this->system.vm().objects.create_file(pager, ByteCount(kPageSize + 100)).value();
   for (const Traits traits : {Traits(), Traits::shared()}) {
     const VirtAddr at = this->map(file, pages(4), kReadWrite | Prot::execute(), traits);
@@ -264,7 +264,7 @@ TYPED_TEST(Faults, BeyondTheEndOfTheFileIsABusError) {
 
 TYPED_TEST(Faults, AFileThatCannotBeReadIsABusErrorUntilItCan) {
   using F = TypeParam;
-  test::MemoryPager pager(pages(4));
+  test::MemoryPager& pager = this->system.new_pager(pages(4));
   MemoryObject<F>& file = *this->system.vm().objects.create_file(pager, pages(4)).value();
   const VirtAddr at = this->map(file, pages(4), kReadWrite);
   Program<F> program(this->space);

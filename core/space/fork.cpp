@@ -16,6 +16,8 @@ Result<AddressSpace<F>*> AddressSpace<F>::fork() {
     child->break_end_ = break_end_;
     child->break_limit_ = break_limit_;
   }
+  child->stack_limit_.store(stack_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  child->size_limit_.store(size_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
   child->place_below_.store(place_below_.load(std::memory_order_relaxed), std::memory_order_relaxed);
 
   CpuSection<Machine> section(system_.memory.machine());

@@ -189,7 +189,7 @@ TYPED_TEST(Forks, OfAnEmptySpaceIsAnEmptySpace) {
 
 TYPED_TEST(Forks, PrivateFilePagesAreCopiedByWhoWrites) {
   using F = TypeParam;
-  test::MemoryPager pager(pages(4));
+  test::MemoryPager& pager = this->system.new_pager(pages(4));
   MemoryObject<F>& file = *this->system.vm().objects.create_file(pager, pages(4)).value();
   const VirtAddr at = this->space.map({.address = {}, .length = pages(4), .prot = kReadWrite, .object = &file}).value();
   this->store(this->space, at, 1);

@@ -138,7 +138,7 @@ TYPED_TEST(Population, OfReadableMemoryTakesNoPages) {
 
 TYPED_TEST(Population, OfASharedFileMakesNothingDirty) {
   using F = TypeParam;
-  test::MemoryPager pager(pages(12));
+  test::MemoryPager& pager = this->system.new_pager(pages(12));
   MemoryObject<F>& file = *this->system.vm().objects.create_file(pager, pages(12)).value();
   const VirtAddr at = this->space
                           .map({.address = {},

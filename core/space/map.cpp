@@ -66,7 +66,8 @@ Result<void> AddressSpace<F>::check_fixed(VirtAddr address, PageCount pages) con
 
 template <PageTableFormat F>
 bool AddressSpace<F>::exceeds_size(PageCount more) const {
-  return more > whole_pages(layout_.size_limit) || mapped() > whole_pages(layout_.size_limit) - more;
+  const PageCount most = whole_pages(ByteCount(size_limit_.load(std::memory_order_relaxed)));
+  return more > most || mapped() > most - more;
 }
 
 template <PageTableFormat F>
@@ -228,7 +229,7 @@ Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning
     cursor.lock(target.pages);
     if (target.placement == Placement::fixed_no_replace && !cursor.is_unmapped(target.pages)) {
       result = Errno::exists;
-    } else if (layout_.size_limit != ByteCount(~std::uint64_t{0}) &&
+    } else if (size_limit_.load(std::memory_order_relaxed) != ~std::uint64_t{0} &&
                exceeds_size(target.pages.size() - mapped_in(cursor, target.pages))) {
       result = Errno::no_memory;
     } else {

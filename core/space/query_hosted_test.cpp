@@ -71,7 +71,7 @@ TYPED_TEST(Query, EachDifferenceMakesARegion) {
 }
 
 TYPED_TEST(Query, PiecesOfAnObjectInOrderAreOneRegion) {
-  test::MemoryPager pager(pages(20));
+  test::MemoryPager& pager = this->system.new_pager(pages(20));
   MemoryObject<TypeParam>& file = *this->system.vm().objects.create_file(pager, pages(20)).value();
   this->map(this->at, pages(2), kRead, {}, &file, pages(3));
   this->map(this->at + pages(2), pages(2), kRead, {}, &file, pages(5));

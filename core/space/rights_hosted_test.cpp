@@ -85,7 +85,7 @@ TYPED_TEST_SUITE(Rights, test::AllFormats);
 TYPED_TEST(Rights, AreNeverMoreThanTheRegionHas) {
   using F = TypeParam;
   test::SpaceSystem<F> system;
-  test::MemoryPager pager(pages(40));
+  test::MemoryPager& pager = system.new_pager(pages(40));
   MemoryObject<F>& file = *system.vm().objects.create_file(pager, pages(40)).value();
   AddressSpace<F>* spaces[2] = {&system.create(), nullptr};
   const VirtAddr low = spaces[0]->layout().user[0].start();

@@ -75,7 +75,7 @@ typename AddressSpace<F>::Settled AddressSpace<F>::grow_down(Cursor<F>& cursor, 
     return Settled::no_mapping;
   }
   const PageCount grown = stretch.start() - page;
-  if (bytes_of(stretch.size() + grown) > layout_.stack_limit || exceeds_size(grown)) {
+  if (bytes_of(stretch.size() + grown).value() > stack_limit_.load(std::memory_order_relaxed) || exceeds_size(grown)) {
     return Settled::no_mapping;
   }
   const VpnRange added = VpnRange::must(page, grown);

@@ -34,7 +34,9 @@ AddressSpace<F>::AddressSpace(VirtualMemory<F>& system, const SpaceLayout& layou
       tables_(system.nodes),
       family_(&family),
       counters_(static_cast<PerCpu*>(counters)),
-      place_below_(vpn_of<F>(layout.placement_top).value()) {
+      place_below_(vpn_of<F>(layout.placement_top).value()),
+      stack_limit_(layout.stack_limit.value()),
+      size_limit_(layout.size_limit.value()) {
   static_assert(sizeof(PerCpu) == kCacheLine);  // as VirtualMemory has them allocated
   for (unsigned i = 0; i < system.counter_slots(); ++i) {
     ::new (static_cast<void*>(counters_ + i)) PerCpu;

@@ -104,7 +104,7 @@ def main():
     parser.add_argument("--strace", action="store_true")
     parser.add_argument("--legacy", action="store_true", help="leave QEMU's virtio-mmio in its legacy form")
     parser.add_argument("image")
-    parser.add_argument("program", nargs="+")
+    parser.add_argument("program", nargs=argparse.REMAINDER)
     options = parser.parse_args()
 
     ours, theirs = socket.socketpair()

@@ -66,7 +66,6 @@ void __throw_length_error(const char* what) { vellum::panic(what); }
 void __throw_logic_error(const char* what) { vellum::panic(what); }
 void __throw_bad_alloc() { vellum::panic("bad_alloc"); }
 void __throw_bad_array_new_length() { vellum::panic("bad_array_new_length"); }
-void __throw_out_of_range_fmt(const char* what, ...) { vellum::panic(what); }
 }  // namespace std
 void abort() noexcept { vellum::panic("abort"); }
 extern "C" int bcmp(const void* left, const void* right, std::size_t size) {

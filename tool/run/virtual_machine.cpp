@@ -93,7 +93,7 @@ std::vector<std::string> qemu_command(const MachineSettings& settings, int run_c
                                     "-accel",
                                     settings.use_kvm ? "kvm" : "tcg",
                                     "-machine",
-                                    "microvm,acpi=off,isa-serial=on,rtc=off,pit=off,pic=off",
+                                    "microvm,acpi=off,isa-serial=on",
                                     "-cpu",
                                     "max",
                                     "-m",

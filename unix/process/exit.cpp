@@ -56,9 +56,15 @@ void give_children_away(Process& process) VELLUM_REQUIRES(process_lock) {
     child->parent = heir;
     heir->children.push_back(*child);
     child->exit_signal = signal::kChild;
-    if (child->parent_death_signal.value() != 0) {
+    if (child->state == ProcessState::alive && child->parent_death_signal.value() != 0) {
       send_signal(*child, SignalInfo::from(child->parent_death_signal, SignalCode::from_user, process.id,
                                            process.credentials.user.real));
+    }
+    child->adopted = !heir->unkillable;
+    if (child->state == ProcessState::zombie && child->adopted) {
+      process.system.leave(*child);
+      process.system.destroy_process(*child);
+      continue;
     }
     zombies |= child->state == ProcessState::zombie;
   }
@@ -99,8 +105,8 @@ bool tell_parent_of_end(Process& process) VELLUM_REQUIRES(process_lock) {
   if (parent == nullptr) {
     return false;
   }
-  bool unwanted = false;
-  if (process.exit_signal.value() != 0) {
+  bool unwanted = process.adopted;
+  if (process.exit_signal.value() != 0 && !unwanted) {
     const SignalAction& action = parent->action(signal::kChild);
     unwanted = process.exit_signal == signal::kChild &&
                (action.handler == SignalAction::kIgnore || action.has(SignalAction::kNoChildWait));

@@ -90,13 +90,17 @@ void on_program_fault(UserRegisters& registers, const ProgramFault& fault) {
   force_signal(thread, SignalInfo::fault(meant.signal, meant.code, meant.address));
 }
 
-void count_fault(bool from_backing) {
+void count_fault() {
   Thread& thread = this_thread();
-  if (thread.process == nullptr) {
-    return;
+  thread.system.minor_faults.fetch_add(1, std::memory_order_relaxed);
+  if (Process* const process = thread.process; process != nullptr) {
+    process->minor_faults.fetch_add(1, std::memory_order_relaxed);
   }
-  (from_backing ? thread.process->major_faults : thread.process->minor_faults).fetch_add(1, std::memory_order_relaxed);
-  (from_backing ? thread.system.major_faults : thread.system.minor_faults).fetch_add(1, std::memory_order_relaxed);
+}
+
+bool find_memory() {
+  relieve_memory();
+  return !this_thread().dying.load(std::memory_order_acquire);
 }
 
 }  // namespace vellum::unix

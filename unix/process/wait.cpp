@@ -10,6 +10,9 @@ namespace vellum::unix {
 namespace {
 
 bool is_meant(const Process& child, const WaitRequest& request) VELLUM_REQUIRES(process_lock) {
+  if (child.adopted) {
+    return false;
+  }
   const bool is_clone = child.exit_signal != signal::kChild;
   if (is_clone != request.clones_only && !request.all_kinds) {
     return false;

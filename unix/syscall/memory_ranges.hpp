@@ -58,11 +58,10 @@ template <class Visitor>
 // Brings in what can be brought in.
 inline Result<void> touch_range(Space& space, VirtAddr start, ByteCount length) {
   const VirtRange range = VELLUM_TRY(named_range(start, length));
-  const auto result =
-      for_each_region(space, range, [&](const Region<Format>& region, VirtRange part) -> Result<void> {
-        const bool writes = region.prot.can_write() && !region.traits.is_shared();
-        return region.prot.is_none() ? Result<void>() : touch(space, part, writes ? Access::write : Access::read);
-      });
+  const auto result = for_each_region(space, range, [&](const Region<Format>& region, VirtRange part) -> Result<void> {
+    const bool writes = region.prot.can_write() && !region.traits.is_shared();
+    return region.prot.is_none() ? Result<void>() : touch(space, part, writes ? Access::write : Access::read);
+  });
   return result.ok() ? Result<void>() : result.error();
 }
 

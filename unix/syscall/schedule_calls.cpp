@@ -15,6 +15,15 @@ namespace {
 
 // --- limits
 
+// Those that the address space keeps to by itself.
+void apply_memory_limits(Process& process) VELLUM_REQUIRES(process_lock) {
+  if (process.program != nullptr) {
+    process.program->space.set_limits(ByteCount(process.limits[Resource::stack].soft),
+                                      ByteCount(process.limits[Resource::address_space].soft),
+                                      ByteCount(process.limits[Resource::data].soft));
+  }
+}
+
 Result<Limit> exchange_limit(std::int32_t id, std::uint64_t which, const Limit* wanted) {
   if (which >= Limits::kCount) {
     return Errno::invalid;
@@ -38,6 +47,7 @@ Result<Limit> exchange_limit(std::int32_t id, std::uint64_t which, const Limit* 
       return Errno::not_permitted;
     }
     limit = *wanted;
+    apply_memory_limits(*process);
   }
   return before;
 }

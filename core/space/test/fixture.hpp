@@ -7,7 +7,10 @@
 #include <vellum/space/space.hpp>
 #include <vellum/test/system.hpp>
 
+#include <list>
 #include <memory>
+
+#include "../../object/test/memory_pager.hpp"
 
 namespace vellum::test {
 
@@ -43,8 +46,11 @@ class SpaceSystem {
     VELLUM_CHECK(space.ok());
     return *space.value();
   }
+  // Lives as long as the system, and so longer than what spaces map.
+  [[nodiscard]] MemoryPager& new_pager(ByteCount size) { return pagers_.emplace_back(size); }
 
  private:
+  std::list<MemoryPager> pagers_;
   System system_;
   PhysicalPageSource source_;
   std::unique_ptr<VirtualMemory<F>> virtual_memory_;

@@ -1,6 +1,8 @@
 // What the compiler takes for granted in a freestanding program: functions of memory and text, and a handler for a call
 // of a pure virtual function. Static constructors are not run: the linker script refuses an image that has any.
+#include <bits/functexcept.h>
 #include <cstddef>
+#include <string_view>
 
 #include <vellum/base/panic.hpp>
 #include <vellum/pc/instructions.hpp>
@@ -83,3 +85,6 @@ std::size_t strlen(const char* text) {
 
 [[noreturn]] void __cxa_pure_virtual() { vellum::panic("pure virtual function called"); }
 }
+
+// A part of a text that begins past the text's end was asked for.
+void std::__throw_out_of_range_fmt(const char* what, ...) { vellum::panic(what); }

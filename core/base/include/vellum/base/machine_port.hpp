@@ -20,12 +20,17 @@ namespace vellum {
 
 // What a CPU forgets: translations of some pages of the space that it runs, or all of them.
 struct TlbFlush {
-  // Empty ranges and a false `everything` flush nothing.
   static constexpr unsigned kMaxRanges = 8;
-  VirtRange ranges[kMaxRanges];
+  // No ranges and a false `everything` flush nothing. Those from range_count on are not even set: most operations have
+  // nothing to flush.
+  union {
+    VirtRange ranges[kMaxRanges];
+  };
   unsigned range_count = 0;
   // Every translation of user space, and the paging-structure caches with them [intel/vol3 4.10.3].
   bool everything = false;
+
+  TlbFlush() {}  // NOLINT(modernize-use-equals-default): would be deleted
 };
 
 template <class M>

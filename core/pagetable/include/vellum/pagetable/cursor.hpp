@@ -75,7 +75,9 @@ class [[nodiscard]] Cursor {
   static constexpr unsigned kMaxLocked = 2 * F::kLevels;
 
   void lock_node(Node& node) VELLUM_ACQUIRE(node.lock);
-  [[nodiscard]] Node& covering_of(VpnRange range);
+  [[nodiscard]] static unsigned level_of(VpnRange range);
+  template <unsigned level>
+  [[nodiscard]] Node& descend(Node& node, VpnRange range, unsigned lowest);
   [[nodiscard]] bool is_held_above() const;
 
   // The part of `range` in a slot.
@@ -98,6 +100,7 @@ class [[nodiscard]] Cursor {
   [[nodiscard]] Result<Node*> exclusive_child(Node& node, unsigned slot) VELLUM_REQUIRES(node.lock);
 
   PageCount replace_in(Node& node, VpnRange range, const Meaning* meaning) VELLUM_REQUIRES(node.lock);
+  PageCount replace_slots(Node& node, unsigned first, unsigned last, const Meaning* meaning) VELLUM_REQUIRES(node.lock);
   PageCount clear_slots(Node& node, unsigned first, unsigned last) VELLUM_REQUIRES(node.lock);
   enum class Reached : std::uint8_t { only_here, by_others };
   PageCount forget_meanings(Node& node, Reached reached);

@@ -6,6 +6,7 @@
 // A gather must be finished, with no lock held; to drop it unfinished is a bug that panics.
 #pragma once
 
+#include <vellum/base/fixed_stack.hpp>
 #include <vellum/pagetable/tables.hpp>
 #include <vellum/pagetable/tree.hpp>
 
@@ -64,7 +65,7 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
   void release_frame(Pfn frame);
   // Whether the next release_frame() may flush at once; and, for who has flushed all that must forget them, letting the
   // frames go that wait.
-  [[nodiscard]] bool is_full() const { return shared_frame_count_ == kMaxSharedFrames; }
+  [[nodiscard]] bool is_full() const { return shared_frames_.is_full(); }
   void drop_shared_frames();
   // An entry that named a table is gone: one reference less, after the flush. The caller must not hold the lock of the
   // node or of one below it: when many tables are waiting, they are flushed and released at once.
@@ -76,19 +77,23 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
     VELLUM_CHECK(dropped_ != nullptr);
     dropped_->add(backing);
   }
-  void removed(const Meaning& /*meaning*/, unsigned /*slots*/) override {}
 
   // Forgets, then frees. With no lock held.
-  void finish();
+  void finish() {
+    if (pending()) {
+      finish_pending();
+    }
+  }
 
   // How many pages a flush names one by one at the most; beyond, everything is forgotten.
   static constexpr std::uint64_t kMaxPagesByName = 32;
 
  private:
   [[nodiscard]] bool pending() const {
-    return flush_.everything || flush_.range_count != 0 || frames_ != Frame::kNoFrame || table_count_ != 0 ||
-           shared_frame_count_ != 0;
+    return flush_.everything || flush_.range_count != 0 || frames_ != Frame::kNoFrame || !tables_.empty() ||
+           !shared_frames_.empty();
   }
+  void finish_pending();
   void send_flush();
   void release_tables();
   void drop_frame(Pfn frame);
@@ -98,12 +103,8 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
   TlbFlush flush_;
   std::uint64_t pages_by_name_ = 0;
   Pfn frames_ = Frame::kNoFrame;
-  static constexpr unsigned kMaxTables = 32;
-  Node* tables_[kMaxTables];
-  unsigned table_count_ = 0;
-  static constexpr unsigned kMaxSharedFrames = 64;
-  Pfn shared_frames_[kMaxSharedFrames];
-  unsigned shared_frame_count_ = 0;
+  FixedStack<Node*, 32> tables_;
+  FixedStack<Pfn, 64> shared_frames_;
   DroppedBackings* dropped_;
 };
 

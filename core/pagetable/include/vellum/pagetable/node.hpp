@@ -16,28 +16,45 @@ namespace vellum {
 
 class NodeStore;
 
-// A meaning and the slots of one node that it covers, packed so that it can be read while it is being changed: a reader
-// that overlaps a writer gets nonsense, and learns so from the node's sequence (Node::meaning_at_unlocked).
+// A meaning and the slots of one node that it covers: a run's value.
+struct RunValue {
+  Backing* backing = nullptr;
+  std::uint64_t word = 0;  // first and last slot, 16 bits each; rights, maximum, 8 bits each; traits, 16 bits
+
+  [[nodiscard]] static RunValue of(unsigned first, unsigned last, const Meaning& meaning) {
+    return {.backing = meaning.backing,
+            .word = std::uint64_t{first} | std::uint64_t{last} << 16 | std::uint64_t{meaning.prot.bits()} << 32 |
+                    std::uint64_t{meaning.maximum.bits()} << 40 | std::uint64_t{meaning.traits.bits()} << 48};
+  }
+  [[nodiscard]] unsigned first() const { return static_cast<unsigned>(word & 0xFFFF); }
+  [[nodiscard]] unsigned last() const { return static_cast<unsigned>(word >> 16 & 0xFFFF); }
+  [[nodiscard]] Meaning meaning() const {
+    return {.backing = backing,
+            .prot = Prot::from_bits(static_cast<unsigned>(word >> 32)),
+            .maximum = Prot::from_bits(static_cast<unsigned>(word >> 40)),
+            .traits = Traits::from_bits(static_cast<unsigned>(word >> 48))};
+  }
+  [[nodiscard]] bool means_the_same_as(const RunValue& other) const {
+    return backing == other.backing && (word ^ other.word) >> 32 == 0;
+  }
+  void set_first(unsigned first) { word = (word & ~std::uint64_t{0xFFFF}) | first; }
+  void set_last(unsigned last) { word = (word & ~std::uint64_t{0xFFFF'0000}) | std::uint64_t{last} << 16; }
+};
+
+// A run as a node holds it. It can be read while it is being changed: a reader that overlaps a writer gets nonsense,
+// and learns so from the node's sequence (Node::meaning_at_unlocked).
 class Run {
  public:
   [[nodiscard]] unsigned first() const { return static_cast<unsigned>(word() & 0xFFFF); }
   [[nodiscard]] unsigned last() const { return static_cast<unsigned>(word() >> 16 & 0xFFFF); }
-  [[nodiscard]] Meaning meaning() const {
+  [[nodiscard]] Meaning meaning() const { return value().meaning(); }
+  [[nodiscard]] RunValue value() const {
     const std::uint64_t bits = word();
-    return {.backing = backing_.load(std::memory_order_acquire),
-            .prot = Prot::from_bits(static_cast<unsigned>(bits >> 32)),
-            .maximum = Prot::from_bits(static_cast<unsigned>(bits >> 40)),
-            .traits = Traits::from_bits(static_cast<unsigned>(bits >> 48))};
+    return {.backing = backing_.load(std::memory_order_acquire), .word = bits};
   }
-  void set(unsigned first, unsigned last, const Meaning& meaning) {
-    backing_.store(meaning.backing, std::memory_order_release);
-    word_.store(std::uint64_t{first} | std::uint64_t{last} << 16 | std::uint64_t{meaning.prot.bits()} << 32 |
-                    std::uint64_t{meaning.maximum.bits()} << 40 | std::uint64_t{meaning.traits.bits()} << 48,
-                std::memory_order_release);
-  }
-  void set(const Run& other) {
-    backing_.store(other.backing_.load(std::memory_order_relaxed), std::memory_order_release);
-    word_.store(other.word_.load(std::memory_order_relaxed), std::memory_order_release);
+  void set(const RunValue& value) {
+    backing_.store(value.backing, std::memory_order_release);
+    word_.store(value.word, std::memory_order_release);
   }
 
  private:
@@ -56,12 +73,10 @@ struct alignas(Run) RunBlock : EpochEntry {
   [[nodiscard]] Run* runs() { return reinterpret_cast<Run*>(this + 1); }
 };
 
-// Told about every meaning that leaves a node's runs.
+// Told about the backings that leave a node's runs.
 class MeaningSink {
  public:
-  // A run lost `slots` slots.
-  virtual void removed(const Meaning& meaning, unsigned slots) = 0;
-  // A run that held `backing` is gone, and its reference with it.
+  // A run that held `backing` is gone, and with it the last reference.
   virtual void dropped(Backing& backing) = 0;
 
  protected:
@@ -139,9 +154,10 @@ struct alignas(kCacheLine) Node : EpochEntry {
 
   // Makes room for `extra` more runs, so that the functions below cannot fail. Error: no_memory, nothing changed.
   [[nodiscard]] Result<void> reserve_runs(unsigned extra) VELLUM_REQUIRES(lock);
-  // Gives slots first..last a meaning or, with null, none; what they meant before is reported to the sink. Takes a
-  // reference to the backing for each run that it makes. Joins neighbours that mean the same. Needs room for two runs.
-  void assign(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) VELLUM_REQUIRES(lock);
+  // Gives slots first..last a meaning or, with null, none. Returns how many of them meant something before. Takes a
+  // reference to the backing for each run that it makes, drops those of the runs that go. Joins neighbours that mean
+  // the same. Needs room for two runs.
+  unsigned assign(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) VELLUM_REQUIRES(lock);
   // Changes the rights of what first..last mean. Needs room for two runs.
   void set_prot(unsigned first, unsigned last, Prot prot, MeaningSink& sink) VELLUM_REQUIRES(lock);
   // Copies another node's runs into this node, which has none; takes references. Error: no_memory, nothing changed.
@@ -151,8 +167,6 @@ struct alignas(kCacheLine) Node : EpochEntry {
   void check_runs() const VELLUM_REQUIRES(lock);
 
  private:
-  class RunWriter;
-
   [[nodiscard]] const Run* run_array() const {
     RunBlock* block = spill.load(std::memory_order_acquire);
     return block != nullptr ? block->runs() : inline_runs;
@@ -165,9 +179,9 @@ struct alignas(kCacheLine) Node : EpochEntry {
     RunBlock* block = spill.load(std::memory_order_relaxed);
     return block != nullptr ? block->capacity : kInlineRuns;
   }
-  // Makes run boundaries before `first` and after `last`.
-  void split_runs(unsigned first, unsigned last, RunWriter& writer) VELLUM_REQUIRES(lock);
-  void join_runs(unsigned from, unsigned to, RunWriter& writer, MeaningSink& sink) VELLUM_REQUIRES(lock);
+  // Puts the first `made` of `values` in the place of the runs [from, to).
+  void substitute(unsigned from, unsigned to, const RunValue* values, unsigned made, MeaningSink& sink)
+      VELLUM_REQUIRES(lock);
 };
 
 static_assert(sizeof(Node) <= 128);

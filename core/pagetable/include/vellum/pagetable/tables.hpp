@@ -13,17 +13,17 @@ namespace vellum {
 template <PageTableFormat F>
 class TlbGather;
 
-// Stateless but for the store; a copy is as good as the original.
+// Stateless but for where the store is; a copy is as good as the original.
 template <PageTableFormat F>
 class Tables {
  public:
   using Codec = EntryCodec<F>;
 
-  explicit Tables(NodeStore& store) : store_(&store) {}
+  explicit Tables(NodeStore& store) : store_(&store), memory_(&store.memory()), machine_(&store.machine()) {}
 
   [[nodiscard]] NodeStore& store() const { return *store_; }
-  [[nodiscard]] PhysicalMemory& memory() const { return store_->memory(); }
-  [[nodiscard]] Machine& machine() const { return store_->machine(); }
+  [[nodiscard]] PhysicalMemory& memory() const { return *memory_; }
+  [[nodiscard]] Machine& machine() const { return *machine_; }
 
   // --- entries: every access is atomic, for the hardware and other CPUs read and mark them at any time
   // -----------------
@@ -56,7 +56,16 @@ class Tables {
   [[nodiscard]] static EntryState state(Entry entry, const Node& node) { return Codec::state(entry, node.level); }
   // The node that a table entry names.
   [[nodiscard]] Node& child(Entry entry, const Node& node) const {
-    return store_->node_of(Codec::frame(entry, node.level));
+    return *memory().frame(Codec::frame(entry, node.level)).template owner<Node>();
+  }
+  // The node that an entry of `level` names if the hardware writes through it, which means that only this entry names
+  // the node (or that it is an object's); null where it names none or more must be looked at.
+  [[nodiscard]] Node* written_child(Entry entry, unsigned level) const {
+    constexpr std::uint64_t kLooked = X86EntryBits::kPresent | X86EntryBits::kWrite | X86EntryBits::kPageSize;
+    if (!F::restricts(level) || (entry.bits & kLooked) != (X86EntryBits::kPresent | X86EntryBits::kWrite)) {
+      return nullptr;
+    }
+    return memory().frame(F::frame(entry, level)).template owner<Node>();
   }
 
   // --- positions
@@ -113,6 +122,8 @@ class Tables {
   void tear_down(Node& node, TlbGather<F>& gather) const;
 
   NodeStore* store_;
+  PhysicalMemory* memory_;  // the store's, at hand for every step
+  Machine* machine_;
 };
 
 }  // namespace vellum

@@ -111,6 +111,8 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Result<void> protect(VirtAddr address, ByteCount length, Prot prot);
   // The heap's start, set once a program is loaded. Page-aligned.
   void set_break_start(VirtAddr start, ByteCount limit);
+  // setrlimit(2)'s part: what growing stacks, all mappings together, and the heap may come to from now on.
+  void set_limits(ByteCount stack, ByteCount size, ByteCount heap);
   // brk(2): moves the end of the heap and returns it; where that is not possible, the old end.
   VirtAddr set_break(VirtAddr end);
   // fork(2)'s part: a space that is a copy of this one. Costs nothing for each page. Error: no_memory; nothing changed.
@@ -242,6 +244,9 @@ class AddressSpace : public FamilyMember<F> {
   PerCpu* const counters_;
   // Mappings without an address go below this, as long as that is free.
   std::atomic<std::uint64_t> place_below_;
+  // Bytes; at first the layout's.
+  std::atomic<std::uint64_t> stack_limit_;
+  std::atomic<std::uint64_t> size_limit_;
 
   Spinlock lock_{LockRank::space};
   VirtAddr break_start_ VELLUM_GUARDED_BY(lock_){};

@@ -9,10 +9,10 @@
 namespace vellum::unix {
 
 struct UnpackReport {
-  std::uint64_t files = 0;      // nodes made, of all kinds
-  std::uint64_t bytes = 0;      // of contents
+  std::uint64_t files = 0;        // nodes made, of all kinds
+  std::uint64_t bytes = 0;        // of contents
   const char* problem = nullptr;  // why it stopped early, in words
-  std::uint64_t position = 0;   // in the archive, of the problem
+  std::uint64_t position = 0;     // in the archive, of the problem
 };
 
 // Unpacks archives that follow each other, with zeros between them, below `root`. What was unpacked before a problem

@@ -77,11 +77,11 @@ struct Attributes {
 
 // What is to be changed of a node's attributes; `changed` is set to now besides.
 struct AttributeChange {
-  std::optional<std::uint16_t> permissions;
-  std::optional<UserId> owner;
-  std::optional<GroupId> group;
-  std::optional<Timestamp> accessed;
-  std::optional<Timestamp> modified;
+  std::optional<std::uint16_t> permissions{};
+  std::optional<UserId> owner{};
+  std::optional<GroupId> group{};
+  std::optional<Timestamp> accessed{};
+  std::optional<Timestamp> modified{};
 };
 
 // Who asks. The groups must outlive it.

@@ -23,6 +23,7 @@ class Counted {
     }
   }
   // Some past number of references, exact where nobody retains or releases.
+  [[nodiscard]] bool is_last_reference() const { return reference_count() == 1; }
   [[nodiscard]] std::uint32_t reference_count() const { return references_.load(std::memory_order_acquire); }
 
  protected:

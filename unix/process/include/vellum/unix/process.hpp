@@ -78,6 +78,8 @@ class Process final {
   IntrusiveList<Process, &Process::sibling_link> children VELLUM_GUARDED_BY(process_lock);
   ProcessId group VELLUM_GUARDED_BY(process_lock);
   ProcessId session VELLUM_GUARDED_BY(process_lock);
+  // The first process has it because its own parent is gone; and being no init, it knows nothing of it: nobody waits.
+  bool adopted VELLUM_GUARDED_BY(process_lock) = false;
   bool executed VELLUM_GUARDED_BY(process_lock) = false;  // since its parent made it: setpgid asks
   IntrusiveList<Thread, &Thread::process_link> threads VELLUM_GUARDED_BY(process_lock);
   unsigned thread_count VELLUM_GUARDED_BY(process_lock) = 0;

@@ -91,6 +91,11 @@ struct ProgramFault {
   Access access = Access::read;
 };
 void on_program_fault(UserRegisters& registers, const ProgramFault& fault);
+// The calling thread's program, or the kernel for it, took a fault that was resolved.
+void count_fault();
+// There is no memory for an access of the kernel to the program's memory: ends somebody. False where that is the
+// calling thread's process, so that the access is to fail.
+[[nodiscard]] bool find_memory();
 
 // Before each return to user mode after request_attention(): signals, another thread's turn, the end of the process.
 void before_user_mode(UserRegisters& registers);
