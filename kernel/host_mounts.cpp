@@ -23,6 +23,9 @@ static_assert(kWindowedMemory <= kPageSize << kMemoryOrder.value());
 
 // Buffers are of segzio, or memory that the direct map shows.
 virtio::Piece piece_of(std::span<const std::byte> bytes) {
+  if (bytes.empty()) {
+    return {};
+  }
   return {.address = physical_address(bytes.data()), .size = static_cast<std::uint32_t>(bytes.size())};
 }
 
