@@ -271,11 +271,11 @@ void run_for_host(Kernel& kernel, const char* command_line) {
   start_processor(kernel);
   must(kernel.virtual_memory.start(), kTooSmall);
   must(find_devices(command_line), kTooSmall);
-  const virtio::SharedMemory room = must(allocate_shared_memory(kernel, kRequestRoom), kTooSmall);
-  const virtio::SharedMemory rooms = must(allocate_shared_memory(kernel, kRooms), kTooSmall);
+  const virtio::SharedMemory room = must(allocate_shared_memory(kRequestRoom), kTooSmall);
+  const virtio::SharedMemory rooms = must(allocate_shared_memory(kRooms), kTooSmall);
   RunHost& host = *::new (room_for_host) RunHost;
   host.set_room({reinterpret_cast<char*>(room.bytes.data()), room.bytes.size()});
-  must(open_run_channel(kernel, host), "there is no console device to talk with the host");
+  must(open_run_channel(host), "there is no console device to talk with the host");
   wait_for_request(host);
   static constinit run::StartRequest request;
   request = must(host.request(), "the host's request makes no sense");
