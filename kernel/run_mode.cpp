@@ -229,8 +229,8 @@ Result<void> Run::start() {
                             request.stream(2) == StreamKind::terminal;
   if (has_terminal) {
     programs.terminal.set_session(first, first);
-    port.on_window_size(static_cast<std::uint32_t>(request.number("rows", 24)),
-                        static_cast<std::uint32_t>(request.number("columns", 80)));
+    programs.terminal.set_window({.rows = static_cast<std::uint16_t>(request.number("rows", 24)),
+                                  .columns = static_cast<std::uint16_t>(request.number("columns", 80))});
   }
   if (request.stream(0) == StreamKind::terminal) {
     port.connect(programs.terminal, host);

@@ -243,12 +243,16 @@ TEST(Ninep, ExchangesMessages) {
   std::memcpy(memory.at(start.value(), 3), "ask", 3);
   const Piece request{.address = start, .size = 3};
   const Piece reply[] = {{.address = start + ByteCount(64), .size = 4}, {.address = start + ByteCount(128), .size = 4}};
-  EXPECT_EQ(ninep.exchange({&request, 1}, reply).value(), 6U);
+  EXPECT_FALSE(ninep.finished());
+  ASSERT_TRUE(ninep.begin({&request, 1}, reply).ok());
+  EXPECT_EQ(ninep.finished()->value(), 6U);
+  EXPECT_FALSE(ninep.finished());
   EXPECT_EQ(std::memcmp(memory.at(start.value() + 64, 4), "answ", 4), 0);
   EXPECT_EQ(std::memcmp(memory.at(start.value() + 128, 2), "er", 2), 0);
   written = 9;
-  EXPECT_EQ(ninep.exchange({&request, 1}, reply).error(), Errno::io_error);
-  EXPECT_EQ(ninep.exchange({&request, 1}, reply).error(), Errno::io_error);
+  ASSERT_TRUE(ninep.begin({&request, 1}, reply).ok());
+  EXPECT_EQ(ninep.finished()->error(), Errno::io_error);
+  EXPECT_EQ(ninep.begin({&request, 1}, reply).error(), Errno::io_error);
 }
 
 }  // namespace

@@ -195,7 +195,7 @@ class Explained(Case):
         shown = self.run_words("--report", "report.json", "./demo")
         self.assertEqual((shown.returncode, shown.stdout), (139, b""))
         text = shown.stderr.decode()
-        for part in ("demo (pid ", "SIGSEGV (SEGV_MAPERR)", "of 8 bytes to 0x30", "set+", "(demo.c:3)", "A null pointer plus 0x30", "segfault at 30 ip"):
+        for part in ("demo (pid ", "SIGSEGV (SEGV_MAPERR)", "of 8 bytes to 0x30", "  set  (demo.c:3)", "A null pointer plus 0x30", "segfault at 30 ip"):
             self.assertIn(part, text)
         report = json.loads((self.folder / "report.json").read_text())
         self.assertEqual((report["schema"], report["status"], report["verdict"]), ("vellum.report/1", 139, {"reason": "signal", "signal": 11}))
