@@ -9,6 +9,7 @@
 #include <vellum/virtio/ninep.hpp>
 
 #include "devices.hpp"
+#include "io_buffers.hpp"
 
 namespace vellum::kernel {
 
@@ -22,24 +23,26 @@ constexpr Order kMemoryOrder{8};
 constexpr std::size_t kWindowedMemory = host::HostFiles::kMessages + 7 * host::HostFiles::kWindow;
 static_assert(kWindowedMemory <= kPageSize << kMemoryOrder.value());
 
-// Buffers are memory that the direct map shows.
+// Buffers are of segzio, or memory that the direct map shows.
 virtio::Piece piece_of(std::span<const std::byte> bytes) {
-  const std::ptrdiff_t offset = bytes.data() - pc::direct_mapped<const std::byte>(PhysAddr(0));
-  return {.address = PhysAddr(static_cast<std::uint64_t>(offset)), .size = static_cast<std::uint32_t>(bytes.size())};
+  if (bytes.empty()) {
+    return {};
+  }
+  return {.address = physical_address(bytes.data()), .size = static_cast<std::uint32_t>(bytes.size())};
 }
 
 class Mount final : public host::Transport {
  public:
   [[nodiscard]] std::string_view tag() const { return device_.tag(); }
 
-  [[nodiscard]] Result<void> start(Kernel& kernel, FoundDevice& found) {
-    const virtio::SharedMemory page = VELLUM_TRY(allocate_shared_memory(kernel, Order(0)));
+  [[nodiscard]] Result<void> start(FoundDevice& found) {
+    const virtio::SharedMemory page = VELLUM_TRY(allocate_shared_memory(Order(0)));
     VELLUM_TRY(device_.start(found.device, page));
     return pc::register_interrupt(found.place.interrupt, pc::Trigger::level, on_interrupt, this);
   }
 
   [[nodiscard]] Result<unix::Lower*> open(Kernel& kernel) {
-    const virtio::SharedMemory memory = VELLUM_TRY(allocate_shared_memory(kernel, kMemoryOrder));
+    const virtio::SharedMemory memory = VELLUM_TRY(allocate_shared_memory(kMemoryOrder));
     auto* const files =
         ::new (room_for_files_) host::HostFiles(*this, memory.bytes.first(kWindowedMemory), kernel.source);
     VELLUM_TRY(files->start());
@@ -102,7 +105,7 @@ Result<unix::Lower*> open_host_mount(Kernel& kernel, std::string_view tag) {
     }
     if (mounts[i] == nullptr) {
       Mount* const mount = ::new (rooms[i]) Mount;
-      VELLUM_TRY(mount->start(kernel, *found));
+      VELLUM_TRY(mount->start(*found));
       mounts[i] = mount;
     }
     if (mounts[i]->tag() == tag) {

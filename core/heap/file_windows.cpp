@@ -36,10 +36,14 @@ Result<void> FileWindows<F>::start(VirtRange range, std::span<std::byte> storage
   const std::uint64_t most =
       std::min(range.size().value() / kWindowSize.value(), std::uint64_t{storage.size() / sizeof(Window)});
   windows_ = reinterpret_cast<Window*>(storage.data());
+  Node* table = nullptr;
   for (std::uint64_t i = 0; i < most; ++i) {
     auto* const window = ::new (static_cast<void*>(windows_ + i)) Window;
     window->start_ = range.start() + kWindowSize * i;
-    window->table = VELLUM_TRY(space_.leaf_table(window->start_));
+    if (i == 0 || entry_index<F>(window->start_, 1) == 0) {
+      table = VELLUM_TRY(space_.leaf_table(window->start_));
+    }
+    window->table = table;
     // Until it is used, it shows a place that nobody asks for.
     Shard& shard = shards_[i % kShards];
     const LockGuard guard(shard.lock);
