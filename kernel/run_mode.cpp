@@ -223,6 +223,7 @@ Result<void> Run::prepare() {
 
 Result<void> Run::start() {
   programs.processes.trace = request.number("strace", 0) != 0;
+  reporter.begin();
   VELLUM_TRY(unix::start_first_process(programs.processes, program));
   const unix::ProcessId first = programs.processes.first_process()->id;
   const bool has_terminal = request.stream(0) == StreamKind::terminal || request.stream(1) == StreamKind::terminal ||

@@ -22,7 +22,8 @@ import guest
 from results import Tally
 
 PROGRAMS = guest.ROOT / "build/release/test/programs"
-CPU = "max"
+# QEMU's far return in a program reads the stack as if it were the kernel: with SMAP Linux takes that for a fault of its own.
+CPU = {"Vellum": "max", "Linux": "max,-smap"}
 ISOLATED = "kernel_context=isolated"
 # The free memory of Linux moves by itself.
 LOST_KILOBYTES = {"Vellum": 64, "Linux": 4096}
@@ -66,6 +67,7 @@ def tally_of(output, run, kernel):
     """The cases by the lines that a program printed, or one by what it had to say."""
     where = f"{kernel.name}: {run.name}"
     if not run.lines:
+        print(f"    {' '.join(output.splitlines()[-1:])}", flush=True)
         return Tally(1) if re.search(run.expected, output) else Tally(failures=[f"{where}: did not say '{run.expected}'"])
     tally = Tally()
     for line in output.splitlines():
@@ -101,7 +103,9 @@ def execute(run, kernel, extra=(), show=print):
     free = ["/memory_hog", "free"]
     commands = [free, program, free, program, free] if run.again else [program]
     files = {f"/{name}": PROGRAMS / name for name in {run.words[0], "memory_hog"}}
-    result = guest.run(kernel, commands, files, memory=run.memory, timeout=run.timeout, append=run.append, cpu=CPU)
+    append = " ".join([run.append, *(["no_timer_check"] if kernel.name == "Linux" else [])])  # which a busy host makes fail
+    result = guest.run(kernel, commands, files, memory=run.memory, timeout=run.timeout, append=append,
+                       cpu=CPU[kernel.name])
     first = result.commands[1 if run.again else 0]
     tally = tally_of(first.output, run, kernel)
     if run.again and not tally.failures:
