@@ -16,7 +16,7 @@ import front_door_test
 import fuzzers
 import style
 from results import Tally, count_ctest
-from system import iso_test, run_test
+from system import commands_test, iso_test, programs, run_test
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -159,10 +159,14 @@ def main():
     step_preset("amd64", "64-bit PC, and layers")
     step_preset("i386", "32-bit PC with PAE, and layers")
     step("programs on the kernel", test_module, run_test)
+    step("commands as on Linux", test_module, commands_test)
+    step("programs on Vellum", programs.on_vellum)
     step("ISO image", test_module, iso_test)
     if everything:
         step_preset("release", "optimised")
         step("long random runs, optimised", random_runs)
+        step("programs on Linux", programs.on_linux)
+        step("ten million random system calls", programs.on_vellum_long)
         step_preset("tsan", "thread sanitizer")
         if step("build fuzz: libFuzzer", build, "fuzz"):
             step(f"each fuzzer for {FUZZ_SECONDS} s", fuzz)
