@@ -55,7 +55,7 @@ RUNS = {
     "hostile_isolated": Run("hostile, isolated kernel context", ("hostile",), append=ISOLATED, expected="the kernel stays up"),
     "memory": Run("memory", ("memory_hog", "beside", *HOGS), memory="64M", again=False),
     "call_fuzz": fuzzing(FUZZ_CALLS, 60, seed=1),
-    "call_fuzz_long": fuzzing(FUZZ_CALLS, 900, seed=1000),
+    "call_fuzz_long": fuzzing(FUZZ_CALLS, 600, seed=1000),
 }
 # What the test run does; the rest is for `./vellum test --all`.
 USUAL = ("semantics", "hostile", "hostile_isolated", "memory", "call_fuzz")
