@@ -26,7 +26,7 @@ PROGRAMS = guest.ROOT / "build/release/test/programs"
 CPU = {"Vellum": "max", "Linux": "max,-smap"}
 ISOLATED = "kernel_context=isolated"
 # The free memory of Linux moves by itself.
-LOST_KILOBYTES = {"Vellum": 128, "Linux": 4096}
+LOST_KILOBYTES = {"Vellum": 64, "Linux": 4096}
 FUZZ_CALLS = 10_000_000
 
 
