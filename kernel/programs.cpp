@@ -26,7 +26,9 @@ Programs::Programs(Kernel& kernel, unix::TerminalPort& port, unix::RunReporter& 
                  .files = files,
                  .reporter = reporter,
                  .kernel_root = &kernel.tables.root(),
-                 .layout = layout}) {}
+                 .layout = layout}) {
+  processes.terminal = &terminal;
+}
 
 unix::Resolution Programs::from_root() {
   const unix::Path root = files.root();

@@ -4,6 +4,7 @@
 
 #include "guest_memory.hpp"
 #include "image.hpp"
+#include "io_buffers.hpp"
 #include "layout.hpp"
 #include "modules.hpp"
 #include "must.hpp"
@@ -83,7 +84,7 @@ class Residents {
   explicit Residents(Kernel& kernel)
       : heap_(resident(regions().kernel_heap.allocate(kPage * 3))),
         stack_(resident(regions().kernel_stacks.allocate())),
-        buffer_(resident(regions().io_buffers.allocate(128_KiB))),
+        buffer_(must(allocate_io_buffer(Order(5)), kNoMemory)),
         guest_(must(GuestMemory::create(kernel.virtual_memory.objects, 1_MiB), kNoMemory)),
         arguments_(resident(regions().arguments.allocate(kPage))),
         registers_(resident(regions().devices.map(kLocalInterruptController))),
@@ -96,11 +97,11 @@ class Residents {
     regions().kernel_heap.free(heap_);
     regions().kernel_stacks.free(stack_);
     regions().kernel_stacks.trim();
-    regions().io_buffers.free(buffer_);
+    free_io_buffer(buffer_);
     regions().arguments.free(arguments_);
     regions().devices.unmap(registers_);
     regions().file_windows.release(*window_);
-    regions().file_windows.forget(kNoFile.object);
+    regions().file_windows.forget(kNoFile, 1);
   }
   Residents(const Residents&) = delete;
   Residents& operator=(const Residents&) = delete;
@@ -116,7 +117,7 @@ class Residents {
 
   VirtRange heap_;
   VirtRange stack_;
-  VirtRange buffer_;
+  IoBuffer buffer_;
   GuestMemory guest_;
   VirtRange arguments_;
   VirtRange registers_;

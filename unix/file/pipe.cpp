@@ -292,7 +292,7 @@ Result<PipePair> create_pipe(Files& files, std::uint32_t flags) {
   const FileCredentials who = calling_credentials();
   const NewNode what = {.kind = NodeKind::fifo, .permissions = 0600, .owner = who.user, .group = who.group};
   FileMemory& memory = files.memory();
-  const Attributes attributes = new_attributes(files, what);
+  const Attributes attributes = new_attributes(files.next_inode(), what);
   Ref<RamFifo> fifo = Ref<RamFifo>::adopt(VELLUM_TRY(memory.create<RamFifo>(files.unnamed(), attributes)));
   Pipe& pipe = fifo->pipe();
   char name[32];
