@@ -1,6 +1,6 @@
-#include <atomic>
 #include <vellum/unix/terminal.hpp>
 
+#include <atomic>
 #include <thread>
 
 #include <gtest/gtest.h>
