@@ -13,6 +13,7 @@ import dataclasses
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 for folder in Path(__file__).resolve().parents[0:2]:
@@ -55,11 +56,12 @@ RUNS = {
     "hostile_isolated": Run("hostile, isolated kernel context", ("hostile",), append=ISOLATED, expected="the kernel stays up"),
     "memory": Run("memory", ("memory_hog", "beside", *HOGS), memory="64M", again=False),
     "call_fuzz": fuzzing(FUZZ_CALLS, 60, seed=1),
-    "call_fuzz_long": fuzzing(FUZZ_CALLS, 600, seed=1000),
+    "call_fuzz_long": fuzzing(FUZZ_CALLS // 2, 720, seed=1000),
+    "call_fuzz_long_too": fuzzing(FUZZ_CALLS // 2, 720, seed=1_000_000),
 }
 # What the test run does; the rest is for `./vellum test --all`.
 USUAL = ("semantics", "hostile", "hostile_isolated", "memory", "call_fuzz")
-LONG = ("call_fuzz_long",)
+LONG = ("call_fuzz_long", "call_fuzz_long_too")  # at the same time, each on a processor
 ON_LINUX = ("semantics", "hostile")
 
 
@@ -136,16 +138,16 @@ def vellum_kernel():
     return guest.vellum(path.stdout.strip())
 
 
-def execute_all(names, kernel):
+def execute_all(names, kernel, at_once=1):
     said = build()
     if said:
         print(said)
         return Tally(failures=["build of the guest programs"])
     tally = Tally()
-    for name in names:
-        one = execute(RUNS[name], kernel)
-        print(f"    {RUNS[name].name}: {one.passed} passed, {len(one.failures)} failed", flush=True)
-        tally.add(one)
+    with ThreadPoolExecutor(at_once) as pool:
+        for name, one in zip(names, pool.map(lambda name: execute(RUNS[name], kernel), names)):
+            print(f"    {RUNS[name].name}: {one.passed} passed, {len(one.failures)} failed", flush=True)
+            tally.add(one)
     return tally
 
 
@@ -154,7 +156,7 @@ def on_vellum():
 
 
 def on_vellum_long():
-    return execute_all(LONG, vellum_kernel())
+    return execute_all(LONG, vellum_kernel(), at_once=len(LONG))
 
 
 def on_linux():
