@@ -170,6 +170,7 @@ void HostReporter::log(std::string_view line) { send_line(run::ToHost::log, line
 
 void HostReporter::begin() {
   PhysicalMemory& memory = unix::process_system().memory.memory;
+  memory.drain_caches();  // so that what the program takes is seen to go
   memory.forget_least_free();
   free_at_start_ = memory.least_free_count();
 }
