@@ -302,7 +302,7 @@ Result<std::uint64_t> sys_get_robust_list(const Arguments& arguments) {
     if (thread == nullptr) {
       return Errno::no_process;
     }
-    if (thread->process != &this_process() && !this_process().credentials.is_superuser()) {
+    if (thread->process != &this_process() && !this_process().credentials.has(Capability::trace)) {
       return Errno::not_permitted;
     }
     list = thread->robust_list.value();
