@@ -9,6 +9,7 @@
 
 #include "capability_control.hpp"
 #include "usage.hpp"
+#include "value_names.hpp"
 
 namespace vellum::unix {
 
@@ -318,7 +319,7 @@ constexpr auto kHex = Shown::hexadecimal;
 
 constexpr SystemCall kCalls[] = {
     {24, "sched_yield", sys_sched_yield, 0, {}},
-    {97, "getrlimit", sys_getrlimit, 2, {kDecimal, kHex}},
+    {97, "getrlimit", sys_getrlimit, 2, {value_names::kResources, kHex}},
     {98, "getrusage", sys_getrusage, 2, {Shown::descriptor, kHex}},
     {135, "personality", sys_personality, 1, {Shown::flags}},
     {140, "getpriority", sys_getpriority, 2, {kDecimal, kDecimal}},
@@ -331,10 +332,10 @@ constexpr SystemCall kCalls[] = {
     {147, "sched_get_priority_min", sys_sched_get_priority_min, 1, {kDecimal}},
     {148, "sched_rr_get_interval", sys_sched_rr_get_interval, 2, {kDecimal, kHex}},
     {157, "prctl", sys_prctl, 5, {kDecimal, kHex, kHex, kHex, kHex}},
-    {160, "setrlimit", sys_setrlimit, 2, {kDecimal, kHex}},
+    {160, "setrlimit", sys_setrlimit, 2, {value_names::kResources, kHex}},
     {203, "sched_setaffinity", sys_sched_setaffinity, 3, {kDecimal, kDecimal, kHex}},
     {204, "sched_getaffinity", sys_sched_getaffinity, 3, {kDecimal, kDecimal, kHex}},
-    {302, "prlimit64", sys_prlimit64, 4, {kDecimal, kDecimal, kHex, kHex}},
+    {302, "prlimit64", sys_prlimit64, 4, {kDecimal, value_names::kResources, kHex, kHex}},
     {309, "getcpu", sys_getcpu, 3, {kHex, kHex, kHex}},
 };
 
