@@ -31,13 +31,8 @@ void TlbGather<F>::flush(VpnRange pages) {
 }
 
 template <PageTableFormat F>
-void TlbGather<F>::release_frame(Pfn frame) {
-  const Frame& descriptor = tree_.store.memory().frame(frame);
+void TlbGather<F>::release_shared_frame(Pfn frame, const Frame& descriptor) {
   if (descriptor.kind() == FrameKind::zero_page) {
-    return;
-  }
-  if (descriptor.share() == 1) {
-    drop_frame(frame);
     return;
   }
   // As with tables: whoever is left with the only reference writes the page, or frees it, so this one is kept until the
@@ -50,18 +45,13 @@ void TlbGather<F>::release_frame(Pfn frame) {
 }
 
 template <PageTableFormat F>
-void TlbGather<F>::drop_frame(Pfn frame) {
-  Frame& descriptor = tree_.store.memory().frame(frame);
-  if (descriptor.release()) {
-    descriptor.set_next(frames_);
-    frames_ = frame;
-  }
-}
-
-template <PageTableFormat F>
 void TlbGather<F>::drop_shared_frames() {
   while (!shared_frames_.empty()) {
-    drop_frame(shared_frames_.pop());
+    const Pfn frame = shared_frames_.pop();
+    Frame& descriptor = memory_.frame(frame);
+    if (descriptor.release()) {
+      free_later(frame, descriptor);
+    }
   }
 }
 
@@ -109,11 +99,8 @@ void TlbGather<F>::finish_pending() {
   send_flush();
   release_tables();
   drop_shared_frames();
-  while (frames_ != Frame::kNoFrame) {
-    const Pfn frame = frames_;
-    frames_ = tree_.store.memory().frame(frame).next();
-    tree_.store.memory().free(frame);
-  }
+  memory_.free_chain(frames_);
+  frames_ = Frame::kNoFrame;
 }
 
 #define VELLUM_COMPILE(F) template class TlbGather<F>;

@@ -99,9 +99,7 @@ Result<void> Node::reserve_runs(unsigned extra) {
   return {};
 }
 
-// Inlined where it is used, in the hottest step of mmap, munmap and mprotect.
-[[gnu::always_inline]] inline void Node::substitute(unsigned from, unsigned to, const RunValue* values, unsigned made,
-                                                    MeaningSink& sink) {
+void Node::substitute(unsigned from, unsigned to, const RunValue* values, unsigned made, MeaningSink& sink) {
   for (unsigned i = 0; i < made; ++i) {
     if (values[i].backing != nullptr) {
       values[i].backing->retain();
@@ -135,10 +133,97 @@ Result<void> Node::reserve_runs(unsigned extra) {
   }
 }
 
-// What the slots' old runs have outside of first..last stays, and what borders on them and means the same is joined:
-// the runs [from, to) give way to at most three.
+// Opens or closes room for runs before `index`.
+inline void Node::open_gap(unsigned index) {
+  const unsigned count = runs();
+  VELLUM_ASSERT(count < run_capacity());
+  Run* const array = run_array();
+  for (unsigned i = count; i > index; --i) {
+    array[i].set(array[i - 1].value());
+  }
+  run_count.store(static_cast<std::uint16_t>(count + 1), std::memory_order_release);
+}
+
+inline void Node::close_gap(unsigned index) {
+  const unsigned count = runs() - 1;
+  Run* const array = run_array();
+  for (unsigned i = index; i < count; ++i) {
+    array[i].set(array[i + 1].value());
+  }
+  run_count.store(static_cast<std::uint16_t>(count), std::memory_order_release);
+}
+
+void Node::fill(unsigned index, RunValue value) {
+  const RunsChange change(sequence);
+  Run* const array = run_array();
+  const bool joins_left =
+      index > 0 && array[index - 1].last() + 1 == value.first() && array[index - 1].value().means_the_same_as(value);
+  const bool joins_right =
+      index < runs() && array[index].first() == value.last() + 1 && array[index].value().means_the_same_as(value);
+  if (joins_right) {
+    value.set_last(array[index].last());
+  }
+  if (joins_left) {
+    value.set_first(array[index - 1].first());
+    array[index - 1].set(value);
+    if (joins_right) {
+      close_gap(index);
+    }
+    return;
+  }
+  if (!joins_right) {
+    open_gap(index);
+  }
+  array[index].set(value);
+}
+
+// Takes slots out of the one run that covers them all; returns the index of the first run behind them.
+inline unsigned Node::cut(unsigned index, unsigned first, unsigned last) {
+  Run* const array = run_array();
+  RunValue left = array[index].value();
+  RunValue right = left;
+  left.set_last(first - 1);
+  right.set_first(last + 1);
+  const bool keeps_left = left.first() < first;
+  if (right.last() <= last) {
+    if (keeps_left) {
+      array[index].set(left);
+      return index + 1;
+    }
+    close_gap(index);
+    return index;
+  }
+  if (keeps_left) {
+    open_gap(index);
+    array[index++].set(left);
+  }
+  array[index].set(right);
+  return index;
+}
+
+// What most changes are: of slots that no run covers, or one run all of them, and without a backing to count.
 unsigned Node::assign(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) {
   VELLUM_ASSERT(first <= last && last < slot_count);
+  unsigned index = first_run_from(first);
+  const bool unmapped = index == runs() || run(index).first() > last;
+  const bool one_run = !unmapped && run(index).first() <= first && run(index).last() >= last;
+  if ((!unmapped && !one_run) || (meaning != nullptr && meaning->backing != nullptr) ||
+      (one_run && run(index).value().backing != nullptr)) {
+    return assign_any(first, last, meaning, sink);
+  }
+  if (one_run) {
+    const RunsChange change(sequence);
+    index = cut(index, first, last);
+  }
+  if (meaning != nullptr) {
+    fill(index, RunValue::of(first, last, *meaning));
+  }
+  return unmapped ? 0 : last - first + 1;
+}
+
+// What the slots' old runs have outside of first..last stays, and what borders on them and means the same is joined:
+// the runs [from, to) give way to at most three.
+unsigned Node::assign_any(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) {
   const Run* const array = run_array();
   const unsigned count = runs();
   unsigned from = first_run_from(first);

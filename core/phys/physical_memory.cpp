@@ -161,6 +161,29 @@ std::optional<PhysicalMemory::FreeFrame> PhysicalMemory::take(Contents preferred
   return taken;
 }
 
+void PhysicalMemory::free_chain(Pfn first) {
+  if (poison_ == Poison::on) {
+    while (first != Frame::kNoFrame) {
+      free(std::exchange(first, frame(first).next()));
+    }
+    return;
+  }
+  const CpuSection section(machine_);
+  FrameStack& stack = this_cpu().dirty;
+  while (first != Frame::kNoFrame) {
+    Frame& freed = frame(first);
+    VELLUM_ASSERT(is_managed(first) && freed.order() == Order(0));
+    VELLUM_CHECK(freed.kind() != FrameKind::free);  // freed twice, or never allocated
+    const Pfn next = freed.next();
+    freed.end_use();
+    if (stack.size() == stack_limit_) {
+      give_up_half(stack, Contents::any);
+    }
+    stack.push(first);
+    first = next;
+  }
+}
+
 void PhysicalMemory::put(Pfn pfn, Contents contents) {
   if (poison_ == Poison::on) {
     poison_freed(pfn, contents);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <vellum/pagetable/instantiate.hpp>
+#include <vellum/pagetable/leaf_change.hpp>
 #include <vellum/space/space.hpp>
 
 namespace vellum {
@@ -84,11 +85,14 @@ PageIndex AddressSpace<F>::first_page_of(const Request& request) {
 }
 
 // A large piece of an object goes where the object's own tables can be linked; large anonymous memory begins at a
-// table.
+// table, and what fills entries of higher levels at one of those: then one run there describes it.
 template <PageTableFormat F>
-PageCount AddressSpace<F>::alignment_of(const Request& /*request*/, PageCount pages) const {
-  const PageCount table = entry_span<F>(2);
-  return pages >= table ? table : PageCount(1);
+PageCount AddressSpace<F>::alignment_of(PageCount pages) {
+  unsigned level = F::kLevels;
+  while (level > 1 && pages < entry_span<F>(level)) {
+    --level;
+  }
+  return entry_span<F>(level);
 }
 
 // The highest place for so many pages that ends at `top` or below and leaves `phase` beyond a multiple of `alignment`.
@@ -125,7 +129,7 @@ Result<VirtAddr> AddressSpace<F>::map_anywhere(const Request& request, PageCount
       }
     }
   }
-  const PageCount alignment = alignment_of(request, pages);
+  const PageCount alignment = alignment_of(pages);
   const PageCount phase(first_page_of(request).value() & (alignment.value() - 1));
   std::optional<Vpn> at = place(Vpn(place_below_.load(std::memory_order_relaxed)), pages, alignment, phase);
   for (bool searched = false;;) {
@@ -221,6 +225,15 @@ PageCount AddressSpace<F>::mapped_in(Cursor<F>& cursor, VpnRange pages) {
 
 template <PageTableFormat F>
 Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning) {
+  const bool limited = size_limit_.load(std::memory_order_relaxed) != ~std::uint64_t{0};
+  if (meaning.backing == nullptr && !limited) {
+    const TreeSection section(tree);
+    LeafChange<F> leaf(tree, tables_);
+    if (leaf.lock(target.pages) && leaf.fill(meaning)) {
+      count_mapped(section.cpu(), static_cast<std::int64_t>(target.pages.size().value()));
+      return {};
+    }
+  }
   TreeOperation<F> operation(tree);
   TlbGather<F>& gather = operation.gather();
   Result<void> result;
@@ -229,8 +242,7 @@ Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning
     cursor.lock(target.pages);
     if (target.placement == Placement::fixed_no_replace && !cursor.is_unmapped(target.pages)) {
       result = Errno::exists;
-    } else if (size_limit_.load(std::memory_order_relaxed) != ~std::uint64_t{0} &&
-               exceeds_size(target.pages.size() - mapped_in(cursor, target.pages))) {
+    } else if (limited && exceeds_size(target.pages.size() - mapped_in(cursor, target.pages))) {
       result = Errno::no_memory;
     } else {
       result = cursor.prepare(target.pages, Cursor<F>::Purpose::fill);

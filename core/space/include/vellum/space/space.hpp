@@ -182,7 +182,7 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Result<VirtAddr> map_anywhere(const Request& request, PageCount pages);
   [[nodiscard]] Result<void> map_at(const Request& request, const Target& target);
   [[nodiscard]] Result<void> enter(const Target& target, const Meaning& meaning);
-  [[nodiscard]] PageCount alignment_of(const Request& request, PageCount pages) const;
+  [[nodiscard]] static PageCount alignment_of(PageCount pages);
   [[nodiscard]] std::optional<Vpn> place(Vpn top, PageCount pages, PageCount alignment, PageCount phase) const;
   [[nodiscard]] std::optional<Vpn> find_gap(PageCount pages, PageCount alignment, PageCount phase);
   [[nodiscard]] bool exceeds_commit(PageCount pages) const { return pages > system_.memory.total_count(); }
@@ -198,6 +198,7 @@ class AddressSpace : public FamilyMember<F> {
     PageCount pages;
     Result<void> then;
   };
+  [[nodiscard]] Result<void> permits_change(const Meaning& meaning, Prot prot, PageCount pages) const;
   [[nodiscard]] Permitted permitted_part(Cursor<F>& cursor, VpnRange pages, Prot prot) const;
 
   // fault.cpp

@@ -1,0 +1,116 @@
+// The short form of the cursor (cursor.hpp) for what most calls are: a change to a range in one leaf table that exists
+// and to which only this tree comes. The locks, their order and what they protect are the cursor's; a leaf is its own
+// covering node, and has no edges to prepare. Where lock() says no, the cursor is to be used.
+#pragma once
+
+#include <optional>
+
+#include <vellum/pagetable/gather.hpp>
+#include <vellum/pagetable/tables.hpp>
+#include <vellum/pagetable/tree.hpp>
+
+namespace vellum {
+
+template <PageTableFormat F>
+class [[nodiscard]] LeafChange {
+ public:
+  // Inside a TreeSection, which lasts longer.
+  LeafChange(Tree& tree, const Tables<F>& tables) : tree_(tree), tables_(tables) {}
+  ~LeafChange() { unlock(); }
+  LeafChange(const LeafChange&) = delete;
+  LeafChange& operator=(const LeafChange&) = delete;
+
+  // Locks the leaf of the range, which is not empty, with room for one of the changes below. False where there is no
+  // such leaf, a cursor above is at work, or there is no memory.
+  [[nodiscard]] bool lock(VpnRange range) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+    const std::uint64_t difference = range.start().value() ^ range.last().value();
+    if (difference >> F::index_bits(1) != 0 || range.size() == entry_span<F>(2)) {
+      return false;
+    }
+    first_ = entry_index<F>(range.start(), 1);
+    last_ = entry_index<F>(range.last(), 1);
+    leaf_ = lock_leaf<F::kLevels>(*tree_.root, range.start());
+    if (leaf_ != nullptr && !leaf_->reserve_runs(2).ok()) [[unlikely]] {
+      unlock();
+    }
+    return leaf_ != nullptr;
+  }
+
+  void unlock() VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+    if (leaf_ != nullptr) {
+      leaf_->lock.unlock();
+      leaf_ = nullptr;
+    }
+  }
+
+  // Gives the range a meaning without a backing, if it has none so far. False where it has: nothing was changed.
+  [[nodiscard]] bool fill(const Meaning& meaning) {
+    leaf_->lock.assert_held();
+    const unsigned index = leaf_->first_run_from(first_);
+    if (index < leaf_->runs() && leaf_->run(index).first() <= last_) {
+      return false;
+    }
+    leaf_->fill(index, RunValue::of(first_, last_, meaning));
+    return true;
+  }
+  // Takes away what the range means; returns the pages that meant something.
+  PageCount clear(TlbGather<F>& gather) {
+    leaf_->lock.assert_held();
+    tables_.clear_pages(*leaf_, first_, last_, gather);
+    return PageCount(leaf_->assign(first_, last_, nullptr, gather));
+  }
+  // What all of the range means, where one run says so.
+  [[nodiscard]] std::optional<Meaning> meaning() const {
+    leaf_->lock.assert_held();
+    const unsigned index = leaf_->first_run_from(first_);
+    if (index == leaf_->runs() || leaf_->run(index).first() > first_ || leaf_->run(index).last() < last_) {
+      return std::nullopt;
+    }
+    return leaf_->run(index).meaning();
+  }
+  // Changes the rights of the range, all of which means something.
+  void protect(Prot prot, TlbGather<F>& gather) {
+    leaf_->lock.assert_held();
+    leaf_->set_prot(first_, last_, prot, gather);
+    tables_.limit_pages(*leaf_, first_, last_, prot, gather);
+  }
+  // Whether nothing is left in the leaf, so that it could go.
+  [[nodiscard]] bool is_empty() const {
+    leaf_->lock.assert_held();
+    return leaf_->runs() == 0 && leaf_->live == 0;
+  }
+
+ private:
+  // Recursive, so that every level's shifts are constants and its node is at hand when the lock has been taken.
+  template <unsigned level>
+  [[nodiscard]] Node* lock_leaf(Node& node, Vpn page) const VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+    if constexpr (level == 1) {
+      node.lock.lock();
+      if (!node.stale.load(std::memory_order_relaxed) && node.owning.load(std::memory_order_relaxed)) {
+        return &node;
+      }
+      node.lock.unlock();
+      return nullptr;
+    } else {
+      const unsigned slot = entry_index<F>(page, level);
+      Node* const child = tables_.own_child(tables_.load(node, slot), level);
+      if (child == nullptr || !child->owning.load(std::memory_order_acquire)) {
+        return nullptr;
+      }
+      Node* const leaf = lock_leaf<level - 1>(*child, page);
+      if (leaf != nullptr && node.holds_slot(slot)) [[unlikely]] {
+        leaf->lock.unlock();
+        return nullptr;
+      }
+      return leaf;
+    }
+  }
+
+  Tree& tree_;
+  const Tables<F>& tables_;
+  Node* leaf_ = nullptr;
+  unsigned first_ = 0;
+  unsigned last_ = 0;
+};
+
+}  // namespace vellum
