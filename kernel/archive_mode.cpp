@@ -53,7 +53,7 @@ constinit ArchiveRun* the_run = nullptr;
 
 // What Linux's own archive has in it, before the loader's comes.
 Result<void> ArchiveRun::make_console() {
-  VELLUM_TRY(programs.devices.add_to(programs.files));
+  VELLUM_TRY(programs.add_devices());
   VELLUM_TRY(programs.make_directories("/dev"));
   VELLUM_TRY(programs.make_directories("/root"));
   return unix::make_node(programs.files, programs.from_root(), "/dev/console",
@@ -128,6 +128,7 @@ void run_first_thread(unix::Thread& /*thread*/) {
 }  // namespace
 
 void run_archive(Kernel& kernel, const pc::StartInfo& start_info) {
+  must(kernel.virtual_memory.start(), "not enough memory for the page of zeros");
   the_run = ::new (room_for_run) ArchiveRun(kernel, start_info.first_module(), CommandLine(start_info.command_line()));
   the_run->programs.files.command_line = start_info.command_line();
   must(the_run->programs.processes.run(run_first_thread, nullptr), "not enough memory for the first thread");

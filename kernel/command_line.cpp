@@ -10,7 +10,7 @@ void CommandLine::for_each_word(Visitor visit) const {
   while (!rest.empty()) {
     const std::size_t end = std::min(rest.find(' '), rest.size());
     if (end != 0) {
-      visit(rest.substr(0, end));
+      visit(std::string_view(rest.data(), end));
     }
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
@@ -26,7 +26,8 @@ std::optional<std::string_view> CommandLine::value_of(std::string_view name) con
   std::optional<std::string_view> value;
   for_each_word([&](std::string_view word) {
     if (word.size() > name.size() && word.starts_with(name) && word[name.size()] == '=') {
-      value = word.substr(name.size() + 1);
+      word.remove_prefix(name.size() + 1);
+      value = word;
     }
   });
   return value;

@@ -4,6 +4,7 @@
 #include <vellum/pc/machine.hpp>
 
 #include "device_registers.hpp"
+#include "io_buffers.hpp"
 
 namespace vellum::kernel {
 
@@ -54,11 +55,11 @@ FoundDevice* find_device(virtio::DeviceKind kind, unsigned index) {
   return nullptr;
 }
 
-Result<virtio::SharedMemory> allocate_shared_memory(Kernel& kernel, Order order) {
-  const Pfn first = VELLUM_TRY(kernel.memory.allocate_block(order, Contents::zeroed));
-  const std::size_t size = kPageSize << order.value();
-  return virtio::SharedMemory{.bytes = {pc::direct_mapped<std::byte>(address_of(first)), size},
-                              .address = address_of(first)};
+Result<virtio::SharedMemory> allocate_shared_memory(Order order) {
+  const IoBuffer buffer = VELLUM_TRY(allocate_io_buffer(order));
+  return virtio::SharedMemory{.bytes = {reinterpret_cast<std::byte*>(buffer.range.start().value()),
+                                        static_cast<std::size_t>(buffer.range.size().value())},
+                              .address = buffer.address};
 }
 
 }  // namespace vellum::kernel

@@ -22,6 +22,6 @@ struct FoundDevice {
 [[nodiscard]] FoundDevice* find_device(virtio::DeviceKind kind, unsigned index);
 
 // Memory that a device can reach, zeroed, for good; 2^order pages. Error: no_memory.
-[[nodiscard]] Result<virtio::SharedMemory> allocate_shared_memory(Kernel& kernel, Order order);
+[[nodiscard]] Result<virtio::SharedMemory> allocate_shared_memory(Order order);
 
 }  // namespace vellum::kernel

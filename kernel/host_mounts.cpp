@@ -3,10 +3,13 @@
 #include <new>
 
 #include <vellum/host/host_files.hpp>
+#include <vellum/pc/interrupts.hpp>
 #include <vellum/pc/machine.hpp>
+#include <vellum/unix/wait_queue.hpp>
 #include <vellum/virtio/ninep.hpp>
 
 #include "devices.hpp"
+#include "io_buffers.hpp"
 
 namespace vellum::kernel {
 
@@ -20,26 +23,26 @@ constexpr Order kMemoryOrder{8};
 constexpr std::size_t kWindowedMemory = host::HostFiles::kMessages + 7 * host::HostFiles::kWindow;
 static_assert(kWindowedMemory <= kPageSize << kMemoryOrder.value());
 
-// Buffers are memory that the direct map shows.
+// Buffers are of segzio, or memory that the direct map shows.
 virtio::Piece piece_of(std::span<const std::byte> bytes) {
-  const std::ptrdiff_t offset = bytes.data() - pc::direct_mapped<const std::byte>(PhysAddr(0));
-  return {.address = PhysAddr(static_cast<std::uint64_t>(offset)), .size = static_cast<std::uint32_t>(bytes.size())};
+  if (bytes.empty()) {
+    return {};
+  }
+  return {.address = physical_address(bytes.data()), .size = static_cast<std::uint32_t>(bytes.size())};
 }
 
 class Mount final : public host::Transport {
  public:
-  [[nodiscard]] bool is_started() const { return started_; }
   [[nodiscard]] std::string_view tag() const { return device_.tag(); }
 
-  [[nodiscard]] Result<void> start(Kernel& kernel, virtio::Device& device) {
-    const virtio::SharedMemory page = VELLUM_TRY(allocate_shared_memory(kernel, Order(0)));
-    VELLUM_TRY(device_.start(device, page));
-    started_ = true;
-    return {};
+  [[nodiscard]] Result<void> start(FoundDevice& found) {
+    const virtio::SharedMemory page = VELLUM_TRY(allocate_shared_memory(Order(0)));
+    VELLUM_TRY(device_.start(found.device, page));
+    return pc::register_interrupt(found.place.interrupt, pc::Trigger::level, on_interrupt, this);
   }
 
   [[nodiscard]] Result<unix::Lower*> open(Kernel& kernel) {
-    const virtio::SharedMemory memory = VELLUM_TRY(allocate_shared_memory(kernel, kMemoryOrder));
+    const virtio::SharedMemory memory = VELLUM_TRY(allocate_shared_memory(kMemoryOrder));
     auto* const files =
         ::new (room_for_files_) host::HostFiles(*this, memory.bytes.first(kWindowedMemory), kernel.source);
     VELLUM_TRY(files->start());
@@ -50,16 +53,47 @@ class Mount final : public host::Transport {
                                std::span<std::byte> body) override {
     const virtio::Piece asked = piece_of(request);
     const virtio::Piece reply[] = {piece_of(head), piece_of(body)};
-    return device_.exchange({&asked, 1}, std::span(reply).first(body.empty() ? 1 : 2));
+    VELLUM_TRY(device_.begin({&asked, 1}, std::span(reply).first(body.empty() ? 1 : 2)));
+    const unix::Nanoseconds begin = unix::monotonic_now();
+    while (unix::monotonic_now() - begin < kPatience) {
+      if (const std::optional<Result<std::size_t>> size = device_.finished()) {
+        return *size;
+      }
+      relax(0);
+    }
+    return wait_asleep();
   }
 
  private:
+  // A reply mostly takes less; then waiting for it awake is faster.
+  static constexpr unix::Nanoseconds kPatience{200'000};
+
+  static void on_interrupt(void* self) {
+    auto& mount = *static_cast<Mount*>(self);
+    mount.device_.acknowledge_interrupt();
+    mount.replied_.wake_all();
+  }
+
+  [[nodiscard]] Result<std::size_t> wait_asleep() {
+    unix::Sleep sleep(unix::Interruptible::no);
+    const unix::Sleep::In in(sleep, replied_);
+    device_.set_interruption(virtio::Interruption::wanted);
+    for (;;) {
+      if (const std::optional<Result<std::size_t>> size = device_.finished()) {
+        device_.set_interruption(virtio::Interruption::unwanted);
+        return *size;
+      }
+      (void)sleep.until();
+    }
+  }
+
   virtio::Ninep device_;
-  bool started_ = false;
+  unix::WaitQueue replied_;
   alignas(host::HostFiles) std::byte room_for_files_[sizeof(host::HostFiles)] = {};
 };
 
-constinit Mount mounts[kMostMounts];
+alignas(Mount) constinit std::byte rooms[kMostMounts][sizeof(Mount)] = {};
+constinit Mount* mounts[kMostMounts] = {};
 
 }  // namespace
 
@@ -69,12 +103,13 @@ Result<unix::Lower*> open_host_mount(Kernel& kernel, std::string_view tag) {
     if (found == nullptr) {
       break;
     }
-    Mount& mount = mounts[i];
-    if (!mount.is_started()) {
-      VELLUM_TRY(mount.start(kernel, found->device));
+    if (mounts[i] == nullptr) {
+      Mount* const mount = ::new (rooms[i]) Mount;
+      VELLUM_TRY(mount->start(*found));
+      mounts[i] = mount;
     }
-    if (mount.tag() == tag) {
-      return mount.open(kernel);
+    if (mounts[i]->tag() == tag) {
+      return mounts[i]->open(kernel);
     }
   }
   return Errno::no_device;

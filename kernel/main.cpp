@@ -79,7 +79,7 @@ extern "C" void kernel_main(std::uint32_t start_info_address, std::uint32_t prot
   kernel::Kernel& kernel = kernel::boot(kernel::read_start_info(start_info_address, protocol), features);
   // Once more: what it refers to lies in the direct map, which may have moved.
   const pc::StartInfo start_info = kernel::read_start_info(start_info_address, protocol);
-  const kernel::CommandLine command_line(start_info.command_line());
+  [[maybe_unused]] const kernel::CommandLine command_line(start_info.command_line());
 #if defined(VELLUM_CORE_TESTS)
   if (command_line.has("coretest")) {
     pc::stop(test::run_core_tests(kernel.memory) ? pc::Outcome::success : pc::Outcome::failure);

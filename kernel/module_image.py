@@ -4,11 +4,20 @@ kernel's symbols that they use (kernel/modules.cpp)."""
 
 import argparse
 import subprocess
+import sys
 
 
 def undefined(nm, path):
     lines = subprocess.run([nm, "--undefined-only", path], check=True, capture_output=True, text=True).stdout.splitlines()
     return {line.split()[-1] for line in lines if line.strip()}
+
+
+def check(nm, path):
+    """A module must not have its own copy of a variable that the kernel has too."""
+    for line in subprocess.run([nm, "--demangle", path], check=True, capture_output=True, text=True).stdout.splitlines():
+        words = line.split(maxsplit=2)
+        if len(words) == 3 and words[1] in "VvuC":
+            sys.exit(f"module_image.py: {path}: {words[2]} is a variable that others share")
 
 
 def main():
@@ -22,6 +31,7 @@ def main():
     lines = ["        .section .rodata", ""]
     for module in options.modules:
         name, path = module.split("=", 1)
+        check(options.nm, path)
         symbols |= undefined(options.nm, path)
         stripped = f"{options.output}.{name}.o"
         subprocess.run([options.objcopy, "--strip-debug", path, stripped], check=True)

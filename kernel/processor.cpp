@@ -113,7 +113,9 @@ bool resolve_program_fault(pc::TrapFrame& frame, const pc::PageFault& fault) {
     unix::on_program_fault(registers_of(frame), {.kind = Kind::non_canonical, .address = fault.address});
     return true;
   }
-  const FaultVerdict verdict = space->fault(fault.address, fault.access);
+  // The processor itself, on a program's behalf, looked at a descriptor table: not for programs, whatever is there.
+  const bool implicit = frame.from_user() && fault.privilege == Privilege::kernel;
+  const FaultVerdict verdict = implicit ? FaultVerdict::access_denied : space->fault(fault.address, fault.access);
   if (verdict == FaultVerdict::resolved) [[likely]] {
     unix::count_fault();
     return true;

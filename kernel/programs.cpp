@@ -1,19 +1,34 @@
 #include "programs.hpp"
 
+#include "modules.hpp"
+#include "regions.hpp"
+
 namespace vellum::kernel {
+
+namespace {
+
+constinit unix::ProcFile kmap_file("kmap", [](unix::TextSink& sink) {
+  write_kmap([](void* to, const char* line) { static_cast<unix::TextSink*>(to)->text(line); }, &sink);
+});
+
+}  // namespace
 
 Programs::Programs(Kernel& kernel, unix::TerminalPort& port, unix::RunReporter& reporter,
                    const unix::ProgramLayout& layout)
-    : windows(kernel.virtual_memory),
-      files(kernel.virtual_memory, kernel.source, windows),
+    : windows(kernel.virtual_memory, regions().file_windows),
+      files(kernel.virtual_memory, regions().heap_pages, windows),
       terminal(port),
-      devices(terminal),
+      standard_devices(terminal),
+      guest_memory(kernel.virtual_memory.objects),
       processes({.memory = kernel.virtual_memory,
-                 .source = kernel.source,
+                 .source = regions().heap_pages,
+                 .argument_source = regions().argument_pages,
                  .files = files,
                  .reporter = reporter,
                  .kernel_root = &kernel.tables.root(),
-                 .layout = layout}) {}
+                 .layout = layout}) {
+  processes.terminal = &terminal;
+}
 
 unix::Resolution Programs::from_root() {
   const unix::Path root = files.root();
@@ -35,8 +50,13 @@ Result<unix::Path> Programs::make_directories(std::string_view path) {
   return unix::resolve(files, from, path);
 }
 
+Result<void> Programs::add_devices() {
+  files.add_proc_file(kmap_file);
+  VELLUM_TRY(standard_devices.add_to(files));
+  return files.add_device(guest_memory);
+}
+
 Result<void> Programs::mount_usual() {
-  VELLUM_TRY(devices.add_to(files));
   const struct {
     std::string_view path;
     std::string_view type;

@@ -7,7 +7,9 @@
 #include <vellum/unix/resolve.hpp>
 #include <vellum/unix/standard_devices.hpp>
 
+#include "guest_memory.hpp"
 #include "kernel.hpp"
+#include "segmap.hpp"
 
 namespace vellum::kernel {
 
@@ -16,17 +18,20 @@ struct Programs {
   Programs(const Programs&) = delete;
   Programs& operator=(const Programs&) = delete;
 
-  // With the root mounted: adds /dev, /proc and /sys. Errors: no_memory, io_error.
+  // Makes all devices known, and the kernel's own files of /proc. Error: no_memory.
+  [[nodiscard]] Result<void> add_devices();
+  // With the root mounted and the devices known: adds /dev, /proc and /sys. Errors: no_memory, io_error.
   [[nodiscard]] Result<void> mount_usual();
   // The superuser, at the root.
   [[nodiscard]] unix::Resolution from_root();
   // Makes a directory and those above it, as far as they are missing. Errors: resolve()'s, no_memory.
   [[nodiscard]] Result<unix::Path> make_directories(std::string_view path);
 
-  unix::LinearWindows windows;
+  Segmap windows;
   unix::Files files;
   unix::Terminal terminal;
-  unix::StandardDevices devices;
+  unix::StandardDevices standard_devices;
+  GuestMemoryDevice guest_memory;
   unix::ProcessSystem processes;
 };
 

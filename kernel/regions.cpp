@@ -26,8 +26,8 @@ Regions::Regions(KernelSpace<Format>& kernel_space, PageSource& pages, Machine& 
       arguments({.name = "arguments", .largest_cached = ByteCount(kPageSize)}, space, metadata),
       argument_pages(arguments),
       file_windows(space),
-      io_buffers({.name = "segzio", .largest_cached = 32_KiB}, space, metadata),
-      guest_memory({.name = "segkvmm", .quantum = 1_MiB, .largest_cached = 1_MiB}, space, metadata),
+      io_addresses({.name = "segzio", .quantum = ByteCount(kPageSize)}, metadata),
+      guest_addresses({.name = "segkvmm", .quantum = 1_MiB}, metadata),
       core_heap({.name = "core heap"}, space, metadata),
       heap_text({.name = "heap text"}, space, metadata) {}
 
@@ -38,8 +38,8 @@ Result<void> Regions::start(PhysicalMemory& memory) {
   VELLUM_TRY(kernel_heap.add_span(VirtRange::must(heap.start() + page, heap.size() - page)));
   VELLUM_TRY(kernel_stacks.add_span(region(RegionId::segkp)));
   VELLUM_TRY(devices.add_span(region(RegionId::device)));
-  VELLUM_TRY(io_buffers.add_span(region(RegionId::segzio)));
-  VELLUM_TRY(guest_memory.add_span(region(RegionId::segkvmm)));
+  VELLUM_TRY(io_addresses.add_span(region(RegionId::segzio)));
+  VELLUM_TRY(guest_addresses.add_span(region(RegionId::segkvmm)));
   VELLUM_TRY(core_heap.add_span(region(RegionId::core_heap)));
   VELLUM_TRY(heap_text.add_span(region(RegionId::heap_text)));
   // Not up to 2^64, so that what lies behind each range has an address.
@@ -54,17 +54,6 @@ Result<void> Regions::start(PhysicalMemory& memory) {
                                                            static_cast<std::size_t>(storage.size().value())}));
   the_regions = this;
   return {};
-}
-
-void Regions::trim() {
-  heap_pages.trim();
-  argument_pages.trim();
-  kernel_stacks.reap();
-  file_windows.trim();
-  for (BackedArena<Format>* const arena : {&kernel_heap, &arguments, &io_buffers, &guest_memory, &core_heap}) {
-    arena->reap();
-  }
-  metadata.tags.trim();
 }
 
 Regions& regions() {

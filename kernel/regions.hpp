@@ -20,8 +20,6 @@ struct Regions {
 
   // Gives each its row of the layout. Errors: no_memory.
   [[nodiscard]] Result<void> start(PhysicalMemory& memory);
-  // Gives back what they keep for the next who asks. Nobody may use them meanwhile.
-  void trim();
 
   KernelSpace<Format>& space;
   ArenaMetadata metadata;
@@ -32,8 +30,8 @@ struct Regions {
   BackedArena<Format> arguments;     // ARGSBASE
   HeapPages<Format> argument_pages;  // what exec gathers arguments in
   FileWindows<Format> file_windows;  // segmap
-  BackedArena<Format> io_buffers;    // segzio
-  BackedArena<Format> guest_memory;  // segkvmm
+  Arena io_addresses;                // segzio: see io_buffers.hpp
+  Arena guest_addresses;             // segkvmm: see guest_memory.hpp
   BackedArena<Format> core_heap;
   BackedArena<Format> heap_text;  // written by whoever loads a module, then executable instead
 };

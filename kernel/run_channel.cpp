@@ -50,13 +50,13 @@ void on_interrupt(void* /*unused*/) {
 
 }  // namespace
 
-Result<void> open_run_channel(Kernel& kernel, run::Listener& listener) {
+Result<void> open_run_channel(run::Listener& listener) {
   FoundDevice* const found = find_device(virtio::DeviceKind::console, 0);
   if (found == nullptr) {
     return Errno::no_device;
   }
-  const virtio::SharedMemory memory = VELLUM_TRY(allocate_shared_memory(kernel, kConsoleOrder));
-  const virtio::SharedMemory rooms = VELLUM_TRY(allocate_shared_memory(kernel, kRoomsOrder));
+  const virtio::SharedMemory memory = VELLUM_TRY(allocate_shared_memory(kConsoleOrder));
+  const virtio::SharedMemory rooms = VELLUM_TRY(allocate_shared_memory(kRoomsOrder));
   VELLUM_TRY(console_bytes.start(found->device, memory));
   channel = ::new (room_for_channel) run::Channel;
   channel->open(console_bytes, listener, rooms.bytes.first(run::kMostFrameBytes),

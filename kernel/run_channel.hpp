@@ -9,7 +9,7 @@ namespace vellum::kernel {
 
 // Opens it, once; the devices were found. Errors: no_device: there is no console device; no_memory; what its driver
 // says.
-[[nodiscard]] Result<void> open_run_channel(Kernel& kernel, run::Listener& listener);
+[[nodiscard]] Result<void> open_run_channel(run::Listener& listener);
 
 // Once it is open.
 [[nodiscard]] run::Channel& run_channel();

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include <vellum/pc/console.hpp>
+#include <vellum/pc/power.hpp>
+
 namespace vellum::kernel {
 
 Result<run::StartRequest> RunHost::request() const {
@@ -39,6 +42,11 @@ void RunHost::on_window_size(std::uint32_t rows, std::uint32_t columns) {
   if (user_ != nullptr) {
     user_->on_window_size(rows, columns);
   }
+}
+
+void RunHost::on_failure() {
+  pc::print_line("run: the host broke the protocol or is gone");
+  pc::stop(pc::Outcome::failure);
 }
 
 }  // namespace vellum::kernel

@@ -40,6 +40,8 @@ class RunHost final : public run::Listener {
   void on_output_closed() override {}
   void on_signal(unix::Signal signal) override;
   void on_window_size(std::uint32_t rows, std::uint32_t columns) override;
+  // Nobody is there for whom to go on: ends the machine.
+  void on_failure() override;
 
  private:
   std::span<char> room_;

@@ -128,6 +128,7 @@ void Run::give_up(std::string_view what, Errno error, int status) {
 Result<void> Run::mount() {
   unix::Lower* const root = VELLUM_TRY(open_host_mount(kernel, "root"));
   VELLUM_TRY(programs.files.start(root));
+  VELLUM_TRY(programs.add_devices());
   VELLUM_TRY(programs.mount_usual());
   Result<void> result;
   request.for_each("bind", [&](std::string_view bind) {
@@ -222,14 +223,15 @@ Result<void> Run::prepare() {
 
 Result<void> Run::start() {
   programs.processes.trace = request.number("strace", 0) != 0;
+  reporter.begin();
   VELLUM_TRY(unix::start_first_process(programs.processes, program));
   const unix::ProcessId first = programs.processes.first_process()->id;
   const bool has_terminal = request.stream(0) == StreamKind::terminal || request.stream(1) == StreamKind::terminal ||
                             request.stream(2) == StreamKind::terminal;
   if (has_terminal) {
     programs.terminal.set_session(first, first);
-    port.on_window_size(static_cast<std::uint32_t>(request.number("rows", 24)),
-                        static_cast<std::uint32_t>(request.number("columns", 80)));
+    programs.terminal.set_window({.rows = static_cast<std::uint16_t>(request.number("rows", 24)),
+                                  .columns = static_cast<std::uint16_t>(request.number("columns", 80))});
   }
   if (request.stream(0) == StreamKind::terminal) {
     port.connect(programs.terminal, host);
@@ -257,9 +259,6 @@ void wait_for_request(const RunHost& host) {
   run::Channel& channel = run_channel();
   for (unsigned rounds = 0; !host.has_started(); relax(rounds++)) {
     channel.poll();
-    if (channel.is_broken()) {
-      panic("the host speaks another protocol");
-    }
   }
 }
 
@@ -270,11 +269,11 @@ void run_for_host(Kernel& kernel, const char* command_line) {
   start_processor(kernel);
   must(kernel.virtual_memory.start(), kTooSmall);
   must(find_devices(command_line), kTooSmall);
-  const virtio::SharedMemory room = must(allocate_shared_memory(kernel, kRequestRoom), kTooSmall);
-  const virtio::SharedMemory rooms = must(allocate_shared_memory(kernel, kRooms), kTooSmall);
+  const virtio::SharedMemory room = must(allocate_shared_memory(kRequestRoom), kTooSmall);
+  const virtio::SharedMemory rooms = must(allocate_shared_memory(kRooms), kTooSmall);
   RunHost& host = *::new (room_for_host) RunHost;
   host.set_room({reinterpret_cast<char*>(room.bytes.data()), room.bytes.size()});
-  must(open_run_channel(kernel, host), "there is no console device to talk with the host");
+  must(open_run_channel(host), "there is no console device to talk with the host");
   wait_for_request(host);
   static constinit run::StartRequest request;
   request = must(host.request(), "the host's request makes no sense");

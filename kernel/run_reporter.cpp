@@ -99,6 +99,26 @@ void write_maps(JsonText& json, unix::ProcessId process) {
   json.key("maps").text(text);
 }
 
+std::uint64_t figure(const std::atomic<std::uint64_t>& counter) { return counter.load(std::memory_order_relaxed); }
+
+// Faults by what resolved them, and what else happened in address spaces.
+void write_events(JsonText& json, const unix::ProcessSystem& system) {
+  const EventCounts& events = system.memory.nodes.events();
+  const auto write = [&](std::string_view name, MemoryEvent event) { json.key(name).number(events.total(event)); };
+  json.key("faults").open_object();
+  json.key("minor").number(figure(system.minor_faults)).key("major").number(figure(system.major_faults));
+  write("zero_filled", MemoryEvent::zero_filled);
+  write("zero_shared", MemoryEvent::zero_shared);
+  write("object_mapped", MemoryEvent::object_mapped);
+  write("copied", MemoryEvent::copied);
+  write("reused", MemoryEvent::reused);
+  write("swapped_in", MemoryEvent::swapped_in);
+  json.close_object();
+  write("tables", MemoryEvent::table_made);
+  write("flushes", MemoryEvent::flushed);
+  write("shootdowns", MemoryEvent::shot_down);
+}
+
 }  // namespace
 
 void HostReporter::fatal_fault(const unix::FatalFault& fault) {
@@ -148,15 +168,22 @@ void HostReporter::send_line(run::ToHost kind, std::string_view line) {
 void HostReporter::trace(std::string_view line) { send_line(run::ToHost::trace, line); }
 void HostReporter::log(std::string_view line) { send_line(run::ToHost::log, line); }
 
+void HostReporter::begin() {
+  PhysicalMemory& memory = unix::process_system().memory.memory;
+  memory.drain_caches();  // so that what the program takes is seen to go
+  memory.forget_least_free();
+  free_at_start_ = memory.least_free_count();
+}
+
 void HostReporter::send_report() {
   const unix::ProcessSystem& system = unix::process_system();
   const PhysicalMemory& memory = system.memory.memory;
-  const auto figure = [](const std::atomic<std::uint64_t>& counter) { return counter.load(std::memory_order_relaxed); };
+  const PageCount least = std::min(memory.least_free_count(), free_at_start_);
   const unix::MutexGuard guard(lock_);
   JsonText json(room_);
-  json.open_object().key("faults").open_object();
-  json.key("minor").number(figure(system.minor_faults)).key("major").number(figure(system.major_faults));
-  json.close_object();
+  json.open_object();
+  write_events(json, system);
+  json.key("peak_resident").number(bytes_of(free_at_start_ - least).value());
   json.key("processes").number(figure(system.processes_made));
   json.key("context_switches").number(system.scheduler.switches());
   json.key("run_time_ns").number(unix::monotonic_now().value());

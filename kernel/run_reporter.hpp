@@ -13,6 +13,8 @@ class HostReporter final : public unix::RunReporter {
   // `room` holds the JSON of one frame, kMostBody bytes.
   HostReporter(run::Channel& channel, std::span<char> room) : channel_(channel), room_(room) {}
 
+  // From here on, what is taken of memory is the run's.
+  void begin();
   void fatal_fault(const unix::FatalFault& fault) override VELLUM_EXCLUDES(lock_);
   void verdict(const unix::Verdict& verdict) override VELLUM_EXCLUDES(lock_);
   void trace(std::string_view line) override;
@@ -27,6 +29,7 @@ class HostReporter final : public unix::RunReporter {
   void send_report() VELLUM_EXCLUDES(lock_);
 
   run::Channel& channel_;
+  PageCount free_at_start_;
   unix::Mutex lock_;
   const std::span<char> room_ VELLUM_GUARDED_BY(lock_);
 };

@@ -57,7 +57,7 @@ void test_kernel_tables() {
 void run_selftest(Kernel& kernel) {
   test_kernel_tables();
 #if defined(__x86_64__)
-  test_layout();
+  test_layout(kernel);
 #endif
   test_spaces(kernel);
 }

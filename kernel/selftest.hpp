@@ -8,7 +8,7 @@ namespace vellum::kernel {
 // The parts of it. The kernel's tables deny what they should.
 void test_kernel_tables();
 // The 64-bit kernel's tables are those of the layout, row by row. With the kernel's tables on.
-void test_layout();
+void test_layout(Kernel& kernel);
 // User code in address spaces: faults resolved and refused, fork, growth of a stack; and then every page is free again.
 void test_spaces(Kernel& kernel);
 

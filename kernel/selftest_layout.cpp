@@ -2,7 +2,9 @@
 // half is alive, and stray accesses of the kernel end in each as the row says.
 #include <vellum/pc/console.hpp>
 
+#include "guest_memory.hpp"
 #include "image.hpp"
+#include "io_buffers.hpp"
 #include "layout.hpp"
 #include "modules.hpp"
 #include "must.hpp"
@@ -79,11 +81,11 @@ void check_page(const LayoutRegion& region, const MappedPage& page) {
 // Something in each region whose contents come and go, for the time of the test.
 class Residents {
  public:
-  Residents()
+  explicit Residents(Kernel& kernel)
       : heap_(resident(regions().kernel_heap.allocate(kPage * 3))),
         stack_(resident(regions().kernel_stacks.allocate())),
-        buffer_(resident(regions().io_buffers.allocate(128_KiB))),
-        guest_(resident(regions().guest_memory.allocate(1_MiB))),
+        buffer_(must(allocate_io_buffer(Order(5)), kNoMemory)),
+        guest_(must(GuestMemory::create(kernel.virtual_memory.objects, 1_MiB), kNoMemory)),
         arguments_(resident(regions().arguments.allocate(kPage))),
         registers_(resident(regions().devices.map(kLocalInterruptController))),
         window_(regions().file_windows.acquire(kNoFile)) {
@@ -95,12 +97,11 @@ class Residents {
     regions().kernel_heap.free(heap_);
     regions().kernel_stacks.free(stack_);
     regions().kernel_stacks.trim();
-    regions().io_buffers.free(buffer_);
-    regions().guest_memory.free(guest_);
+    free_io_buffer(buffer_);
     regions().arguments.free(arguments_);
     regions().devices.unmap(registers_);
     regions().file_windows.release(*window_);
-    regions().file_windows.forget(kNoFile.object);
+    regions().file_windows.forget(kNoFile, 1);
   }
   Residents(const Residents&) = delete;
   Residents& operator=(const Residents&) = delete;
@@ -116,8 +117,8 @@ class Residents {
 
   VirtRange heap_;
   VirtRange stack_;
-  VirtRange buffer_;
-  VirtRange guest_;
+  IoBuffer buffer_;
+  GuestMemory guest_;
   VirtRange arguments_;
   VirtRange registers_;
   FileWindows<HardwareFormat>::Window* window_;
@@ -183,8 +184,8 @@ void probe_around(const LayoutRegion& region, const Found& found) {
 
 }  // namespace
 
-void test_layout() {
-  const Residents residents;
+void test_layout(Kernel& kernel) {
+  const Residents residents(kernel);
   std::uint64_t pages = 0;
   unsigned rows = 0;
   unsigned empty = 0;

@@ -112,6 +112,33 @@ void test_refusals(VirtAddr data, VirtAddr unmapped) {
                  FaultVerdict::no_mapping);
 }
 
+#if defined(__x86_64__)
+void expect_refused_quietly(const char* entry, VirtAddr address) {
+  const UserEnd end = run(entry, address, 0);
+  const bool is_address = is_canonical<HardwareFormat>(address);
+  expect(is_address ? end.fault && end.fault->address == address && end.verdict == FaultVerdict::no_mapping
+                    : end.non_canonical,
+         "user code got through to a row that is not its own");
+}
+
+// Accesses of user code to the borders of each row that is not a program's, and to whatever is mapped there.
+void test_rows() {
+  unsigned rows = 0;
+  for (const LayoutRegion& region : address_map().regions()) {
+    if (region.row->accessor == Accessor::user) {
+      continue;
+    }
+    ++rows;
+    for (const VirtAddr address : {region.range.start(), region.range.last() - ByteCount(3)}) {
+      for (const char* entry : {user_program_read, user_program_write, user_program_execute}) {
+        expect_refused_quietly(entry, address);
+      }
+    }
+  }
+  pc::print_line("rows: user code gets into none of ", rows);
+}
+#endif
+
 void test_kernel_keeps_out(const Kernel& kernel, VirtAddr data) {
   if (kernel.features.smap) {
     expect(probe(Access::read, data) == ProbeOutcome::faulted, "the kernel reads user memory by accident");
@@ -201,6 +228,8 @@ void measure(Kernel& kernel, Space& parent) {
 
 // With all that caches keep given back.
 PageCount free_pages(Kernel& kernel) {
+  kernel.virtual_memory.epochs.drain();
+  kernel.virtual_memory.objects.reap();
   kernel.virtual_memory.nodes.reap();
   kernel.memory.drain_caches();
   return kernel.memory.free_count();
@@ -220,6 +249,9 @@ void test_spaces(Kernel& kernel) {
 
   test_zero_fill(data);
   test_refusals(data, data - kPage);
+#if defined(__x86_64__)
+  test_rows();
+#endif
   test_kernel_keeps_out(kernel, data);
   test_stack(space);
   test_fork(kernel, space, data);

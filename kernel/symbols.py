@@ -41,7 +41,7 @@ def functions(nm, image):
         address, kind, name = match.groups()
         if name == "image_text_start":
             start = int(address, 16)
-        elif kind in "tT" and not name.startswith("."):
+        elif kind in "tTwW" and not name.startswith("."):
             found.setdefault(int(address, 16), shorten(name))
     return start, sorted(found.items())
 

@@ -56,6 +56,9 @@ void on_trap(TrapFrame& frame) {
   if (kernel::end_probe(frame) || serve_programs(frame)) {
     return;
   }
+  if (kernel::end_by_protection(frame)) {
+    return;
+  }
   if (frame.vector == kUserCallVector && frame.from_user()) {
     kernel::user_calls(frame);
   }

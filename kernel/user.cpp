@@ -70,6 +70,14 @@ bool resolve_fault(const pc::TrapFrame& frame, const pc::PageFault& fault) {
   pc::leave_user();
 }
 
+bool end_by_protection(const pc::TrapFrame& frame) {
+  if (frame.vector != pc::kGeneralProtectionVector || !frame.from_user() || running_space == nullptr) {
+    return false;
+  }
+  running_end.non_canonical = true;
+  pc::leave_user();
+}
+
 void user_calls(const pc::TrapFrame& frame) {
   running_end.result = frame.result();
   pc::leave_user();

@@ -23,6 +23,8 @@ struct UserEnd {
   // The fault that nobody resolved; nothing where the code ended by calling the kernel.
   std::optional<pc::PageFault> fault;
   FaultVerdict verdict = FaultVerdict::resolved;
+  // It ended by a general-protection fault: the address was none.
+  bool non_canonical = false;
   // What the call passed.
   std::uint64_t result = 0;
   // Page faults on the way that were resolved.
@@ -40,6 +42,8 @@ void copy_to_user(const Kernel& kernel, VirtAddr to, std::span<const std::byte> 
 // A page fault at a user address, of user code or of the kernel where it may touch user memory. True where it was
 // resolved; does not return where it ended user code.
 [[nodiscard]] bool resolve_fault(const pc::TrapFrame& frame, const pc::PageFault& fault);
+// User code used what is no address: it ends. False where no such code runs.
+[[nodiscard]] bool end_by_protection(const pc::TrapFrame& frame);
 // User code calls the kernel: it ends.
 [[noreturn]] void user_calls(const pc::TrapFrame& frame);
 

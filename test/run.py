@@ -16,6 +16,7 @@ import front_door_test
 import fuzzers
 import style
 from results import Tally, count_ctest
+from system import commands_test, iso_test, programs, run_test
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -67,8 +68,9 @@ def check_style():
     return tally
 
 
-def test_front_door():
-    suite = unittest.defaultTestLoader.loadTestsFromModule(front_door_test)
+def test_module(module):
+    """A module of tests of what a user calls."""
+    suite = unittest.defaultTestLoader.loadTestsFromModule(module)
     with open(os.devnull, "w") as nowhere:
         result = unittest.TextTestRunner(stream=nowhere).run(suite)
     tally = Tally(result.testsRun)
@@ -152,13 +154,19 @@ def main():
             step(f"test {preset}", test, preset)
 
     step("style of the sources", check_style)
-    step("front door", test_front_door)
+    step("front door", test_module, front_door_test)
     step_preset("debug", "address and undefined sanitizers")
     step_preset("amd64", "64-bit PC, and layers")
     step_preset("i386", "32-bit PC with PAE, and layers")
+    step("programs on the kernel", test_module, run_test)
+    step("commands as on Linux", test_module, commands_test)
+    step("programs on Vellum", programs.on_vellum)
+    step("ISO image", test_module, iso_test)
     if everything:
         step_preset("release", "optimised")
         step("long random runs, optimised", random_runs)
+        step("programs on Linux", programs.on_linux)
+        step("random system calls: ten million, or 720 s", programs.on_vellum_long)
         step_preset("tsan", "thread sanitizer")
         if step("build fuzz: libFuzzer", build, "fuzz"):
             step(f"each fuzzer for {FUZZ_SECONDS} s", fuzz)

@@ -142,6 +142,15 @@ Result<void> MemoryObject<F>::populate(PageIndex index) {
   if (index.value() >= page_count().value()) {
     return Errno::out_of_range;
   }
+  VELLUM_TRY(bring_in(index));
+  if (is_file()) {
+    bring_in_neighbours(index);
+  }
+  return {};
+}
+
+template <PageTableFormat F>
+Result<void> MemoryObject<F>::bring_in(PageIndex index) {
   PhysicalMemory& memory = tables_.memory();
   const Pfn frame = VELLUM_TRY(memory.allocate(is_file() ? Contents::any : Contents::zeroed));
   memory.frame(frame).assign(FrameKind::object, nullptr, static_cast<std::uint32_t>(index.value()));
@@ -158,6 +167,23 @@ Result<void> MemoryObject<F>::populate(PageIndex index) {
     return result.error() == Errno::exists ? Result<void>() : result;
   }
   return {};
+}
+
+// A page that nobody asked for may fail to come.
+template <PageTableFormat F>
+void MemoryObject<F>::bring_in_neighbours(PageIndex index) {
+  const IndexRange range = pager_->neighbours(index);
+  for (PageIndex page = range.start(); page < range.end() && page.value() < page_count().value();
+       page += PageCount(1)) {
+    bool resident = false;
+    {
+      const TreeSection section(tree_);
+      resident = is_resident(page);
+    }
+    if (!resident && (tables_.memory().level() != MemoryLevel::plenty || !bring_in(page).ok())) {
+      return;
+    }
+  }
 }
 
 template <PageTableFormat F>

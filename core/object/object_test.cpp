@@ -72,6 +72,18 @@ VELLUM_TEST_EACH_FORMAT(Object, ReadsAPageOnceAndKeepsIt) {
   EXPECT_EQ(world.memory().frame(*frame).share(), 1U);
 }
 
+VELLUM_TEST_EACH_FORMAT(Object, NeighboursComeWithAPage) {
+  ObjectWorld<F> world;
+  world.pager.together = 4;
+  EXPECT_EQ(world.word(*world.file, 2 * kPageSize), MemoryPager::first_word(PageIndex(2)));
+  EXPECT_TRUE(world.pager.reads == (std::vector<std::uint64_t>{2, 0, 1, 3}));
+  EXPECT_EQ(world.word(*world.file, kPageSize), MemoryPager::first_word(PageIndex(1)));
+  EXPECT_EQ(world.file->resident(), PageCount(4));
+  EXPECT_EQ(world.file->dirty(), PageCount(0));
+  EXPECT_EQ(world.word(*world.file, 4 * kPageSize), MemoryPager::first_word(PageIndex(4)));
+  EXPECT_TRUE(world.pager.reads == (std::vector<std::uint64_t>{2, 0, 1, 3, 4, 5}));  // the file has six
+}
+
 VELLUM_TEST_EACH_FORMAT(Object, ReadingAndWritingEndWithTheObject) {
   ObjectWorld<F> world;
   const ByteCount size = world.file->size();

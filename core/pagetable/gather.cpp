@@ -84,10 +84,12 @@ void TlbGather<F>::send_flush() {
   CpuSet others = tree_.cpus.snapshot();
   if (others.contains(cpu_)) {
     tree_.store.machine().flush_local(flush_);
+    tree_.store.count(cpu_, MemoryEvent::flushed);
     others.remove(cpu_);
   }
   if (!others.empty()) {
     tree_.store.machine().flush_remote(others, tree_.root_address(), flush_);
+    tree_.store.count(cpu_, MemoryEvent::shot_down);
   }
   flush_.everything = false;
   flush_.range_count = 0;

@@ -49,6 +49,7 @@ Result<Node*> NodeStore::create(unsigned level, unsigned slots, Vpn base, LockRa
   Node* const node = ::new (room) Node(*this, level, slots, base, table.value(), rank);
   node->reclaim = reclaim_node;
   memory_.frame(table.value()).assign(FrameKind::page_table, node, 0);
+  count(MemoryEvent::table_made);
   return node;
 }
 

@@ -115,7 +115,8 @@ PhysicalMemory::PhysicalMemory(Machine& machine, const MemoryMap& map, const Are
       pool_(map_, areas.words(), areas.at<FramePool::Region>(areas.regions),
             machine.memory_starts_zeroed() ? Contents::zeroed : Contents::any,
             config.area == Contents::zeroed ? nullptr : clear_frames, frames_),
-      pool_free_(pool_.free_counter()) {}
+      pool_free_(pool_.free_counter()),
+      least_free_(total_.value()) {}
 
 Result<Pfn> PhysicalMemory::allocate_slowly(Contents contents) {
   const std::optional<FreeFrame> taken = take(contents);
@@ -139,6 +140,7 @@ std::optional<PhysicalMemory::FreeFrame> PhysicalMemory::take(Contents preferred
         zero_pool_count_.load(std::memory_order_relaxed) != 0) {
       const LockGuard guard(lock_);
       refill_zeroed(cache);
+      note_taken();
     }
     if (cache.zeroed.size() == 0 && cache.dirty.size() == 0) {
       const LockGuard guard(lock_);
@@ -146,6 +148,7 @@ std::optional<PhysicalMemory::FreeFrame> PhysicalMemory::take(Contents preferred
       if (cache.zeroed.size() == 0 && cache.dirty.size() == 0) {
         refill_zeroed(cache);
       }
+      note_taken();
     }
     const Contents other = preferred == Contents::zeroed ? Contents::any : Contents::zeroed;
     for (const Contents contents : {preferred, other}) {
@@ -194,6 +197,21 @@ void PhysicalMemory::put(Pfn pfn, Contents contents) {
     give_up_half(stack, contents);
   }
   stack.push(pfn);
+}
+
+void PhysicalMemory::note_taken() {
+  const std::uint64_t free =
+      pool_free_.load(std::memory_order_relaxed) + zero_pool_count_.load(std::memory_order_relaxed);
+  if (free < least_free_.load(std::memory_order_relaxed)) {
+    least_free_.store(free, std::memory_order_relaxed);
+  }
+}
+
+void PhysicalMemory::forget_least_free() {
+  const CpuSection section(machine_);
+  const LockGuard guard(lock_);
+  least_free_.store(total_.value(), std::memory_order_relaxed);
+  note_taken();
 }
 
 void PhysicalMemory::refill(CpuCache& cache) {
@@ -274,13 +292,14 @@ void PhysicalMemory::drain_caches() {
 std::optional<Pfn> PhysicalMemory::take_block(Order order) {
   const CpuSection section(machine_);
   const LockGuard guard(lock_);
-  const std::optional<Pfn> block = pool_.take_block(order);
-  if (block) {
-    return block;
+  std::optional<Pfn> block = pool_.take_block(order);
+  if (!block) {
+    drain(this_cpu());
+    drain_zero_pool();
+    block = pool_.take_block(order);
   }
-  drain(this_cpu());
-  drain_zero_pool();
-  return pool_.take_block(order);
+  note_taken();
+  return block;
 }
 
 Result<Pfn> PhysicalMemory::allocate_block(Order order, Contents contents) {

@@ -71,6 +71,24 @@ TEST(PhysicalMemory, EveryFrameCanBeAllocatedOnceAndBlocksFormAgain) {
   memory.free_block(block, Order(18));
 }
 
+TEST(PhysicalMemory, TheLeastThatWasFreeIsRemembered) {
+  test::System system({.memory = 64_MiB, .cpus = 1});
+  PhysicalMemory& memory = system.memory();
+  const PageCount total = memory.total_count();
+  EXPECT_EQ(memory.least_free_count(), total);
+  const Pfn block = memory.allocate_block(Order(10), Contents::any).value();
+  EXPECT_EQ(memory.least_free_count(), total - 1024_pages);
+  memory.free_block(block, Order(10));
+  EXPECT_EQ(memory.least_free_count(), total - 1024_pages);
+  const std::vector<Pfn> taken = allocate_all(memory);
+  EXPECT_EQ(memory.least_free_count(), 0_pages);
+  free_all(memory, taken);
+  EXPECT_EQ(memory.least_free_count(), 0_pages);
+  memory.drain_caches();
+  memory.forget_least_free();
+  EXPECT_EQ(memory.least_free_count(), total);
+}
+
 TEST(PhysicalMemory, TheLastFreedPageIsTheFirstUsedAgain) {
   test::System system;
   PhysicalMemory& memory = system.memory();

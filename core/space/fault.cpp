@@ -246,6 +246,7 @@ typename AddressSpace<F>::Step AddressSpace<F>::fill_empty(Attempt& attempt, Nod
   if (!write) {
     rights.write = false;
     enter_page(leaf, slot, system_.zero_frame(), rights);
+    system_.nodes.count(attempt.gather.cpu(), MemoryEvent::zero_shared);
     return Step::done;
   }
   const Result<Pfn> frame = system_.memory.allocate(Contents::zeroed);
@@ -254,6 +255,7 @@ typename AddressSpace<F>::Step AddressSpace<F>::fill_empty(Attempt& attempt, Nod
   }
   system_.memory.frame(frame.value()).assign(FrameKind::anonymous, nullptr, 0);
   enter_page(leaf, slot, frame.value(), rights);
+  system_.nodes.count(attempt.gather.cpu(), MemoryEvent::zero_filled);
   return Step::done;
 }
 
@@ -281,6 +283,7 @@ typename AddressSpace<F>::Step AddressSpace<F>::fill_from_object(Attempt& attemp
   EntryRights rights = tables_.allowed(meaning.prot);
   rights.write = write;
   enter_page(leaf, tables_.slot_of(leaf, attempt.page), *frame, rights);
+  system_.nodes.count(attempt.gather.cpu(), MemoryEvent::object_mapped);
   return Step::done;
 }
 
@@ -299,6 +302,7 @@ typename AddressSpace<F>::Step AddressSpace<F>::copy_page(Attempt& attempt, Node
     racing_copy(target.data(), source.data(), kPageSize);
   }
   system_.memory.frame(copy.value()).assign(FrameKind::anonymous, nullptr, 0);
+  system_.nodes.count(attempt.gather.cpu(), zero ? MemoryEvent::zero_filled : MemoryEvent::copied);
   const unsigned slot = tables_.slot_of(leaf, attempt.page);
   const Entry old = tables_.load(leaf, slot);
   if (old.bits == 0) {
@@ -355,6 +359,7 @@ typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt& attempt, Node& 
     const auto& mapping = static_cast<const Mapping<F>&>(*meaning.backing);
     if (linked) {
       tables_.set(leaf, slot, EntryCodec<F>::with(entry, 1, EntryRights::everything(), true));
+      system_.nodes.count(attempt.gather.cpu(), MemoryEvent::reused);
       return Step::done;
     }
     const std::optional<Pfn> dirtied = mapping.object.lookup(mapping.index_of(attempt.page), Access::write);
@@ -370,6 +375,7 @@ typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt& attempt, Node& 
   }
   leaf.granted |= tables_.grant_bits(tables_.allowed(meaning.prot));
   tables_.set(leaf, slot, EntryCodec<F>::with(entry, 1, tables_.allowed(meaning.prot), true));
+  system_.nodes.count(attempt.gather.cpu(), MemoryEvent::reused);
   return Step::done;
 }
 

@@ -40,6 +40,7 @@ bool AddressSpace<F>::touch_first(Vpn page) {
   }
   system_.memory.frame(frame.value()).assign(FrameKind::anonymous, nullptr, 0);
   enter_page(*node, slot, frame.value(), tables_.allowed(meaning->prot));
+  system_.nodes.count(MemoryEvent::zero_filled);
   return true;
 }
 

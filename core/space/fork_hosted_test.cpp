@@ -37,6 +37,29 @@ class Forks : public ::testing::Test {
 };
 TYPED_TEST_SUITE(Forks, test::AllFormats);
 
+TYPED_TEST(Forks, WhatHappensIsCounted) {
+  const auto total = [this](MemoryEvent event) { return this->system.vm().nodes.events().total(event); };
+  const VirtAddr at = this->space.map({.address = {}, .length = pages(4), .prot = kReadWrite}).value();
+  this->store(this->space, at, 1);
+  EXPECT_EQ(this->at(this->space, at + pages(1)), 0U);
+  this->store(this->space, at + pages(1), 1);
+  EXPECT_EQ(total(MemoryEvent::zero_filled), 2U);
+  EXPECT_EQ(total(MemoryEvent::zero_shared), 1U);
+  EXPECT_EQ(total(MemoryEvent::copied), 0U);
+  const std::uint64_t tables = total(MemoryEvent::table_made);
+  EXPECT_GT(tables, 0U);
+  auto& child = this->fork(this->space);
+  this->store(child, at, 2);
+  EXPECT_EQ(total(MemoryEvent::copied), 1U);
+  EXPECT_EQ(total(MemoryEvent::reused), 0U);
+  EXPECT_GT(total(MemoryEvent::table_made), tables);
+  this->store(this->space, at, 3);
+  EXPECT_EQ(total(MemoryEvent::copied), 1U);
+  EXPECT_EQ(total(MemoryEvent::reused), 1U);
+  EXPECT_EQ(total(MemoryEvent::swapped_in), 0U);
+  child.destroy();
+}
+
 TYPED_TEST(Forks, ThreeGenerationsKeepTheirWritesApart) {
   const VirtAddr at = this->space.map({.address = {}, .length = pages(20), .prot = kReadWrite}).value();
   for (std::uint64_t page = 0; page < 20; ++page) {

@@ -46,6 +46,7 @@ void AddressSpace<F>::enter_swapped_in(Vpn page, SwapSlot slot, Pfn frame) {
                                            EntryRights{.user = true}, false);
   tables_.set(leaf, index, denied);
   ++leaf.resident;
+  system_.nodes.count(section.cpu(), MemoryEvent::swapped_in);
   system_.nodes.swap().release(slot);
 }
 

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include <vellum/base/lock.hpp>
-
 namespace vellum::virtio {
 
 namespace {
@@ -25,21 +23,22 @@ Result<void> Ninep::start(Device& device, SharedMemory page) {
   return {};
 }
 
-Result<std::size_t> Ninep::exchange(std::span<const Piece> request, std::span<const Piece> reply) {
-  const std::optional<std::uint16_t> token = queue_.add(request, reply);
-  if (!token) {
+Result<void> Ninep::begin(std::span<const Piece> request, std::span<const Piece> reply) {
+  if (!queue_.add(request, reply)) {
     return Errno::io_error;
   }
   device_->notify(kQueue, queue_);
-  for (unsigned rounds = 0;; ++rounds) {
-    if (const std::optional<Queue::Used> used = queue_.take_used()) {
-      return std::size_t{used->written};
-    }
-    if (queue_.is_broken()) {
-      return Errno::io_error;
-    }
-    relax(rounds);
+  return {};
+}
+
+std::optional<Result<std::size_t>> Ninep::finished() {
+  if (const std::optional<Queue::Used> used = queue_.take_used()) {
+    return std::size_t{used->written};
   }
+  if (queue_.is_broken()) {
+    return Errno::io_error;
+  }
+  return {};
 }
 
 }  // namespace vellum::virtio

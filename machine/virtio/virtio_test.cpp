@@ -150,15 +150,36 @@ TEST_F(QueueTest, NotifiesWhereItIsWanted) {
 
 class ConsoleTest : public testing::Test {
  protected:
+  static constexpr unsigned kControlIn = 2, kControlOut = 3, kIn = 4, kOut = 5;
+
   void SetUp() override {
+    fake.offered |= 2;
     ASSERT_TRUE(device.open(fake).ok());
     ASSERT_TRUE(console.start(device, memory.shared()).ok());
   }
+  // What the driver said on the control queue: port, event and value each.
+  std::vector<std::vector<unsigned>> controls() {
+    std::vector<std::vector<unsigned>> all;
+    FakeDevice::Buffer buffer;
+    while (fake.take(kControlOut, buffer)) {
+      EXPECT_EQ(buffer.read.size(), 8U);
+      const auto* const bytes = reinterpret_cast<const unsigned char*>(buffer.read.data());
+      all.push_back({bytes[0], bytes[4], bytes[6]});
+      fake.give_back(kControlOut, buffer.head, 0);
+    }
+    return all;
+  }
+  void come_control(std::string_view message) {
+    FakeDevice::Buffer buffer;
+    ASSERT_TRUE(fake.take(kControlIn, buffer));
+    fake.fill(buffer, message);
+    fake.give_back(kControlIn, buffer.head, static_cast<std::uint32_t>(message.size()));
+  }
   void come(std::string_view text) {
     FakeDevice::Buffer buffer;
-    ASSERT_TRUE(fake.take(0, buffer));
+    ASSERT_TRUE(fake.take(kIn, buffer));
     fake.fill(buffer, text);
-    fake.give_back(0, buffer.head, static_cast<std::uint32_t>(text.size()));
+    fake.give_back(kIn, buffer.head, static_cast<std::uint32_t>(text.size()));
   }
   std::string receive(std::size_t most) {
     std::string text(most, '\0');
@@ -168,9 +189,9 @@ class ConsoleTest : public testing::Test {
   std::string sent() {
     std::string all;
     FakeDevice::Buffer buffer;
-    while (fake.take(1, buffer)) {
+    while (fake.take(kOut, buffer)) {
       all += buffer.read;
-      fake.give_back(1, buffer.head, 0);
+      fake.give_back(kOut, buffer.head, 0);
     }
     return all;
   }
@@ -191,7 +212,35 @@ TEST_F(ConsoleTest, Receives) {
     come(std::string(4096, static_cast<char>('a' + i % 26)));
     EXPECT_EQ(receive(5000), std::string(4096, static_cast<char>('a' + i % 26)));
   }
-  EXPECT_TRUE(fake.wants_interrupts(0));
+  EXPECT_TRUE(fake.wants_interrupts(kIn));
+}
+
+TEST_F(ConsoleTest, OpensItsPort) {
+  using Controls = std::vector<std::vector<unsigned>>;
+  EXPECT_EQ(controls(), (Controls{{0, 0, 1}}));      // the driver is ready
+  come_control(std::string("\0\0\0\0\1\0\1\0", 8));  // another port
+  come_control("short");
+  come_control(std::string("\1\0\0\0\1\0\1\0", 8));
+  come_control(std::string("\1\0\0\0\7\0\1\0name", 12));
+  EXPECT_EQ(receive(10), "");
+  EXPECT_EQ(controls(), (Controls{{1, 3, 1}, {1, 6, 1}}));
+  for (int i = 0; i < 50; ++i) {  // buffers are offered again
+    come_control(std::string("\1\0\0\0\6\0\1\0", 8));
+    EXPECT_EQ(receive(10), "");
+  }
+  EXPECT_FALSE(console.is_broken());
+  come_control(std::string("\1\0\0\0\6\0\0\0", 8));  // closed
+  EXPECT_EQ(receive(10), "");
+  EXPECT_TRUE(console.is_broken());
+}
+
+TEST(ConsolePort, IsOneOfSeveral) {
+  FakeMemory memory(Console::kMemory / kPageSize);
+  FakeDevice fake(DeviceKind::console, memory);
+  Device device;
+  ASSERT_TRUE(device.open(fake).ok());
+  Console console;
+  EXPECT_EQ(console.start(device, memory.shared()).error(), Errno::no_such_device);
 }
 
 TEST_F(ConsoleTest, SendsAllOrNothing) {
@@ -199,22 +248,22 @@ TEST_F(ConsoleTest, SendsAllOrNothing) {
   EXPECT_EQ(console.room(), Console::kMostSend);
   ASSERT_TRUE(console.send(bytes_of_text("head"), bytes_of_text(body)));
   EXPECT_EQ(console.room(), Console::kMostSend - 3 * kPageSize);
-  EXPECT_EQ(fake.notified.back(), 1U);
+  EXPECT_EQ(fake.notified.back(), kOut);
   const std::string large(Console::kMostSend - 2 * kPageSize, 'y');
   EXPECT_FALSE(console.send({}, bytes_of_text(large)));
-  EXPECT_FALSE(fake.wants_interrupts(1));
+  EXPECT_FALSE(fake.wants_interrupts(kOut));
   console.expect_room();
-  EXPECT_TRUE(fake.wants_interrupts(1));
+  EXPECT_TRUE(fake.wants_interrupts(kOut));
   EXPECT_EQ(sent(), "head" + body);
   console.acknowledge_interrupt();
-  EXPECT_FALSE(fake.wants_interrupts(1));
+  EXPECT_FALSE(fake.wants_interrupts(kOut));
   EXPECT_TRUE(console.send({}, bytes_of_text(large)));
   EXPECT_EQ(sent(), large);
 }
 
 TEST_F(ConsoleTest, EndsWhereTheDeviceLies) {
   ASSERT_TRUE(console.send({}, bytes_of_text("x")));
-  fake.give_back(1, 31, 0);
+  fake.give_back(kOut, 15, 0);
   EXPECT_EQ(console.room(), 0U);
   EXPECT_TRUE(console.is_broken());
   EXPECT_FALSE(console.send({}, bytes_of_text("y")));
@@ -243,12 +292,16 @@ TEST(Ninep, ExchangesMessages) {
   std::memcpy(memory.at(start.value(), 3), "ask", 3);
   const Piece request{.address = start, .size = 3};
   const Piece reply[] = {{.address = start + ByteCount(64), .size = 4}, {.address = start + ByteCount(128), .size = 4}};
-  EXPECT_EQ(ninep.exchange({&request, 1}, reply).value(), 6U);
+  EXPECT_FALSE(ninep.finished());
+  ASSERT_TRUE(ninep.begin({&request, 1}, reply).ok());
+  EXPECT_EQ(ninep.finished()->value(), 6U);
+  EXPECT_FALSE(ninep.finished());
   EXPECT_EQ(std::memcmp(memory.at(start.value() + 64, 4), "answ", 4), 0);
   EXPECT_EQ(std::memcmp(memory.at(start.value() + 128, 2), "er", 2), 0);
   written = 9;
-  EXPECT_EQ(ninep.exchange({&request, 1}, reply).error(), Errno::io_error);
-  EXPECT_EQ(ninep.exchange({&request, 1}, reply).error(), Errno::io_error);
+  ASSERT_TRUE(ninep.begin({&request, 1}, reply).ok());
+  EXPECT_EQ(ninep.finished()->error(), Errno::io_error);
+  EXPECT_EQ(ninep.begin({&request, 1}, reply).error(), Errno::io_error);
 }
 
 }  // namespace

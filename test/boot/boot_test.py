@@ -40,6 +40,7 @@ EXPECTED = [
 EXPECTED_AMD64 = [
     r"layout: \d+ pages in 20 rows are as their rows say, \d+ rows are empty",
     r"kmap: \d+ lines, written by a module at 0xfffffffff77eb[0-9a-f]{3}",
+    r"rows: user code gets into none of \d+",
 ]
 # What a failure on purpose ends in, by the word of the command line that causes it.
 FAILURES = {

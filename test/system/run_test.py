@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FRONT_DOOR = ROOT / "vellum"
-TIMEOUT = 120
+TIMEOUT = 300
 
 FAULT = """
 struct node { char name[42]; long value; };
@@ -129,6 +129,14 @@ class Surroundings(Case):
         shown = self.run_words("busybox", "cat", input=data)
         self.assertEqual((shown.returncode, shown.stderr, shown.stdout == data), (0, b"", True))
 
+    def test_slow_reader_gets_everything(self):
+        data = os.urandom(8 << 20)
+        (self.folder / "data").write_bytes(data)
+        process = self.start("busybox", "cat", "data")
+        time.sleep(2)
+        out, err = process.communicate(timeout=TIMEOUT)
+        self.assertEqual((process.returncode, err, out == data), (0, b"", True))
+
     def test_input_that_ends_at_once(self):
         self.assertEqual(self.run_words("busybox", "wc", "-c", input=b"").stdout, b"0\n")
         self.assertEqual(self.run_words("busybox", "wc", "-c").stdout, b"0\n")
@@ -195,7 +203,7 @@ class Explained(Case):
         shown = self.run_words("--report", "report.json", "./demo")
         self.assertEqual((shown.returncode, shown.stdout), (139, b""))
         text = shown.stderr.decode()
-        for part in ("demo (pid ", "SIGSEGV (SEGV_MAPERR)", "of 8 bytes to 0x30", "set+", "(demo.c:3)", "A null pointer plus 0x30", "segfault at 30 ip"):
+        for part in ("demo (pid ", "SIGSEGV (SEGV_MAPERR)", "of 8 bytes to 0x30", "  set  (demo.c:3)", "A null pointer plus 0x30", "segfault at 30 ip"):
             self.assertIn(part, text)
         report = json.loads((self.folder / "report.json").read_text())
         self.assertEqual((report["schema"], report["status"], report["verdict"]), ("vellum.report/1", 139, {"reason": "signal", "signal": 11}))
@@ -219,7 +227,18 @@ class Explained(Case):
         report = json.loads((self.folder / "report.json").read_text())
         self.assertEqual(report["verdict"], {"reason": "exited"})
         self.assertGreater(report["peak_resident"], 0)
-        self.assertGreater(sum(count for count in report["faults"].values() if isinstance(count, int)), 0)
+        self.assertLess(report["peak_resident"], 16 << 20)
+        for kind in ("minor", "zero_filled", "object_mapped"):
+            self.assertGreater(report["faults"][kind], 0)
+        self.assertGreater(report["tables"], 0)
+
+    def test_report_counts_copies_between_relatives(self):
+        self.shell("true")
+        shown = self.run_words("--report", "report.json", "busybox", "sh", "-c", "for i in 1 2 3; do (true); done")
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        report = json.loads((self.folder / "report.json").read_text())
+        self.assertGreater(report["faults"]["copied"], 0)
+        self.assertEqual(report["processes"], 4)
 
     def test_strace(self):
         shown = self.run_words("--strace", "busybox", "true")

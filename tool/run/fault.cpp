@@ -15,10 +15,26 @@ namespace vellum::tool {
 
 namespace {
 
+constexpr std::size_t kWidth = 106;  // of a value; with its name 120 characters
+
 void add_line(std::string& text, const char* name, const std::string& value) {
   if (!value.empty()) {
     text += fmt::format("  {:<12}{}\n", name, value);
   }
+}
+
+// Sentences, broken between words.
+void add_sentences(std::string& text, const char* name, std::string value) {
+  while (value.size() > kWidth) {
+    const std::size_t space = value.rfind(' ', kWidth);
+    if (space == std::string::npos) {
+      break;
+    }
+    add_line(text, name, value.substr(0, space));
+    value.erase(0, space + 1);
+    name = "";
+  }
+  add_line(text, name, value);
 }
 
 std::string headline(const FaultRecord& fault) {
@@ -90,21 +106,29 @@ std::string region_line(const Explanation& explanation) {
                      region.row->purpose);
 }
 
+// How far it is to a mapping above or below.
+std::string distance_text(std::uint64_t distance, const char* direction) {
+  constexpr std::uint64_t kHalf = std::uint64_t{1} << 47;  // of what programs may use
+  if (distance == 0) {
+    return fmt::format("directly {}", direction);
+  }
+  return distance > kHalf ? std::string("across the VA hole")
+                          : fmt::format("{} {}", size_text(ByteCount(distance)), direction);
+}
+
 void add_neighbours(std::string& text, const std::vector<Mapping>& maps, std::uint64_t address) {
   const Neighbours near = neighbours_of(maps, address);
   if (near.above != nullptr) {
     add_line(text, "above",
-             fmt::format("{}, {} above", mapping_text(*near.above), size_text(ByteCount(near.above->start - address))));
+             fmt::format("{}, {}", mapping_text(*near.above), distance_text(near.above->start - address, "above")));
   }
   if (near.at != nullptr) {
     add_line(text, "mapped",
              fmt::format("{}, {} into it", mapping_text(*near.at), size_text(ByteCount(address - near.at->start))));
   }
   if (near.below != nullptr) {
-    const std::uint64_t distance = address - near.below->end;
     add_line(text, "below",
-             fmt::format("{}, {}", mapping_text(*near.below),
-                         distance == 0 ? "directly below" : fmt::format("{} below", size_text(ByteCount(distance)))));
+             fmt::format("{}, {}", mapping_text(*near.below), distance_text(address - near.below->end, "below")));
   }
 }
 
@@ -114,14 +138,15 @@ std::string shortage_text(const FaultRecord& fault) {
   if (fault.verdict == kTooManyProcesses) {
     text += "too many processes\n";
     add_line(text, "processes", fmt::format("{} were ended together, it and those that it started", fault.processes));
-    add_line(text, "why", "they took more than half of all the processes that there can be");
+    add_sentences(text, "why", "they took more than half of all the processes that there can be");
     return text;
   }
   text += "out of memory\n";
   add_line(text, "held",
            fmt::format("{} of the {} that the machine has for programs and their page tables",
                        size_text(ByteCount(fault.resident)), size_text(ByteCount(fault.limit))));
-  add_line(text, "why", "all memory was in use, and this process held the most; --memory SIZE gives the machine more");
+  add_sentences(text, "why",
+                "all memory was in use, and this process held the most; --memory SIZE gives the machine more");
   add_line(text, "Linux logs", linux_log_line(fault));
   return text;
 }
@@ -147,12 +172,12 @@ std::string explain_fault(const nlohmann::ordered_json& json, const RunOptions& 
   }
   add_line(text, "called from", caller_line(fault, options.binds));
   if (map.has_value()) {
-    add_line(text, "why", reason_of(fault, instruction, *map));
+    add_sentences(text, "why", reason_of(fault, instruction, *map));
   }
   if (fault.address.has_value() && fault.access != FaultAccess::none) {
     const auto explanation = map.has_value() ? explain(*map, VirtAddr(*fault.address)) : std::nullopt;
     if (explanation.has_value()) {
-      add_line(text, "layout", region_line(*explanation));
+      add_sentences(text, "layout", region_line(*explanation));
     }
     add_neighbours(text, fault.maps, *fault.address);
     add_line(text, "Linux logs", linux_log_line(fault));

@@ -43,6 +43,16 @@ Result<void> FileContent::read(PageIndex index, std::span<std::byte> page) {
   return {};
 }
 
+IndexRange FileContent::neighbours(PageIndex index) {
+  const std::uint64_t lower_pages = pages_for(ByteCount(lower_size_.load(std::memory_order_acquire))).value();
+  if (lower_ == nullptr || index.value() >= lower_pages) {
+    return IndexRange::must(index, PageCount(1));
+  }
+  const std::uint64_t in_piece = whole_pages(lower_->piece_size()).value();
+  const std::uint64_t first = round_down(index.value(), in_piece);
+  return IndexRange::must(PageIndex(first), PageCount(std::min(in_piece, lower_pages - first)));
+}
+
 void FileContent::remember_path(const Path& path) {
   Scratch scratch(files_.memory());
   if (!scratch.allocate(ByteCount(kLongestPath)).ok()) {

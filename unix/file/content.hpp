@@ -37,6 +37,7 @@ class FileContent final : public FilePager {
   ObjectName describe(std::span<char> into) override;
   Result<void> read(PageIndex index, std::span<std::byte> page) override;
   Result<void> write(PageIndex /*index*/, std::span<const std::byte> /*page*/) override { return {}; }
+  IndexRange neighbours(PageIndex index) override;
   void object_ended() override;
 
  private:

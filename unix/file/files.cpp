@@ -10,8 +10,6 @@ namespace {
 constexpr std::uint64_t kTmpfsMagic = 0x01021994;
 constexpr std::uint64_t kSysfsMagic = 0x62656572;
 constexpr std::uint64_t kPipefsMagic = 0x50495045;
-// Above the numbers that a lower layer is likely to use.
-constexpr std::uint64_t kFirstInode = std::uint64_t{1} << 40;
 
 // What pipes and the like belong to.
 class UnnamedFileSystem final : public FileSystem {
@@ -28,10 +26,7 @@ class UnnamedFileSystem final : public FileSystem {
 }  // namespace
 
 Files::Files(VirtualMemory<Format>& virtual_memory, PageSource& source, FileWindows& windows)
-    : virtual_memory_(virtual_memory),
-      windows_(windows),
-      memory_(source, virtual_memory.memory.machine()),
-      next_inode_(kFirstInode) {}
+    : virtual_memory_(virtual_memory), windows_(windows), memory_(source, virtual_memory.memory.machine()) {}
 
 Result<void> Files::start(Lower* lower) {
   unnamed_ = Ref<UnnamedFileSystem>::adopt(VELLUM_TRY(memory_.create<UnnamedFileSystem>(*this)));

@@ -30,7 +30,7 @@ void RamFileSystem::destroy() {
 }
 
 Result<Ref<Node>> RamFileSystem::make_node(const NewNode& what) {
-  return make_from(new_attributes(files(), what), what.target, nullptr);
+  return make_from(new_attributes(next_inode_.fetch_add(1, std::memory_order_relaxed), what), what.target, nullptr);
 }
 
 Result<Ref<Node>> RamFileSystem::make_lower_node(const LowerNode& node) {

@@ -21,13 +21,13 @@ Timestamp now() {
           .nanoseconds = static_cast<std::uint32_t>(time % kSecond)};
 }
 
-Attributes new_attributes(Files& files, const NewNode& what) {
+Attributes new_attributes(std::uint64_t inode, const NewNode& what) {
   const Timestamp time = now();
   return {.kind = what.kind,
           .permissions = what.permissions,
           .owner = what.owner,
           .group = what.group,
-          .inode = files.next_inode(),
+          .inode = inode,
           .links = what.kind == NodeKind::directory ? 2U : 0U,
           .size = ByteCount(what.target.size()),
           .device = what.device,

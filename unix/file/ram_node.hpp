@@ -36,7 +36,7 @@ class RamNode : public Node {
 };
 
 // The attributes of a node that is made now.
-[[nodiscard]] Attributes new_attributes(Files& files, const NewNode& what);
+[[nodiscard]] Attributes new_attributes(std::uint64_t inode, const NewNode& what);
 [[nodiscard]] Timestamp now();
 
 class RamFile final : public RamNode {
@@ -191,7 +191,12 @@ class RamFileSystem final : public FileSystem {
  private:
   friend class FileMemory;
   RamFileSystem(Files& files, const Kind& kind, Lower* lower)
-      : FileSystem(files, kind.type, files.next_device()), kind_(kind), lower_(lower) {}
+      : FileSystem(files, kind.type, files.next_device()),
+        kind_(kind),
+        lower_(lower),
+        next_inode_(lower == nullptr ? 1 : kAboveLower) {}
+  // The numbers of nodes that are made here, where a lower layer has its own.
+  static constexpr std::uint64_t kAboveLower = std::uint64_t{1} << 40;
   ~RamFileSystem() = default;
   void destroy() override;
   [[nodiscard]] Result<Ref<Node>> make_from(const Attributes& attributes, std::string_view target,
@@ -199,6 +204,7 @@ class RamFileSystem final : public FileSystem {
 
   const Kind kind_;
   Lower* const lower_;
+  std::atomic<std::uint64_t> next_inode_;
 };
 
 // A tmpfs or ramfs, by mount(2)'s options. `type` outlives it. Errors: invalid, no_memory.

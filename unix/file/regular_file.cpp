@@ -132,8 +132,8 @@ Result<Ref<OpenFile>> RamFile::open(const Path& path, std::uint32_t flags) {
 Result<Ref<OpenFile>> create_memory_file(Files& files, std::string_view name) {
   const FileCredentials who = calling_credentials();
   FileMemory& memory = files.memory();
-  const Attributes attributes =
-      new_attributes(files, {.kind = NodeKind::file, .permissions = 0777, .owner = who.user, .group = who.group});
+  const Attributes attributes = new_attributes(
+      files.next_inode(), {.kind = NodeKind::file, .permissions = 0777, .owner = who.user, .group = who.group});
   Ref<Node> node =
       Ref<RamFile>::adopt(VELLUM_TRY(memory.create<RamFile>(files.unnamed(), attributes, FileContent::Source{})));
   const Text shown = VELLUM_TRY(Text::join(memory, "/memfd:", name));

@@ -33,9 +33,11 @@ Terminal::Terminal(TerminalPort& port) : port_(port), settings_(kUsual), ring_{}
 // A process outside of the foreground is stopped where it reads, or changes the terminal. Where it would not stop, it
 // is refused (`insist`) or let through.
 Result<void> Terminal::check_foreground(Signal signal, bool insist) {
+  const ProcessId session = calling_session();
+  const ProcessId group = calling_group();
   {
     const LockGuard guard(lock_);
-    if (session_.value() == 0 || session_ != calling_session() || foreground_ == calling_group()) {
+    if (session_.value() == 0 || session_ != session || foreground_ == group) {
       return {};
     }
   }
@@ -45,7 +47,7 @@ Result<void> Terminal::check_foreground(Signal signal, bool insist) {
   if (calling_group_is_orphaned()) {
     return Errno::io_error;
   }
-  signal_group(calling_group(), signal);
+  signal_group(group, signal);
   return Errno::interrupted;
 }
 

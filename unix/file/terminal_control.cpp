@@ -58,17 +58,20 @@ void Terminal::opened(std::uint32_t flags) {
   if ((flags & (open_flag::kNoControllingTerminal | open_flag::kPath)) != 0 || !calling_leads_session()) {
     return;
   }
+  const ProcessId session = calling_session();
+  const ProcessId group = calling_group();
   const LockGuard guard(lock_);
   if (session_.value() == 0) {
-    session_ = calling_session();
-    foreground_ = calling_group();
+    session_ = session;
+    foreground_ = group;
   }
 }
 
 // The session, which is the caller's. Error: not_terminal.
 Result<ProcessId> Terminal::own_session() {
+  const ProcessId session = calling_session();
   const LockGuard guard(lock_);
-  if (session_.value() == 0 || session_ != calling_session()) {
+  if (session_.value() == 0 || session_ != session) {
     return Errno::not_terminal;
   }
   return session_;
@@ -101,15 +104,18 @@ Result<void> Terminal::change_settings(std::uint64_t argument, bool flush) {
 
 Result<void> Terminal::become_controlling(std::uint64_t argument) {
   const bool steals = argument == 1 && calling_credentials().superuser;
+  const bool leads = calling_leads_session();
+  const ProcessId session = calling_session();
+  const ProcessId group = calling_group();
   const LockGuard guard(lock_);
-  if (calling_leads_session() && session_ == calling_session()) {
+  if (leads && session_ == session) {
     return {};
   }
-  if (!calling_leads_session() || (session_.value() != 0 && !steals)) {
+  if (!leads || (session_.value() != 0 && !steals)) {
     return Errno::not_permitted;
   }
-  session_ = calling_session();
-  foreground_ = calling_group();
+  session_ = session;
+  foreground_ = group;
   return {};
 }
 

@@ -24,8 +24,11 @@ Result<void> check(const MessageReader& reader) {
 
 }  // namespace
 
-Client::Client(Transport& transport, std::span<std::byte> memory)
-    : transport_(transport), request_(memory.first(kRequestRoom)), reply_(memory.subspan(kRequestRoom)) {
+Client::Client(Transport& transport, std::span<std::byte> memory, std::size_t most_read)
+    : transport_(transport),
+      request_(memory.first(kRequestRoom)),
+      reply_(memory.subspan(kRequestRoom)),
+      most_read_(most_read) {
   VELLUM_CHECK(reply_.size() >= kLeastMessage);
 }
 
@@ -40,7 +43,8 @@ Result<MessageReader> Client::exchange(MessageType type, MessageWriter& message,
 
 Result<void> Client::start() {
   MessageWriter message(request_, MessageType::version, kNoTag);
-  message.number32(static_cast<std::uint32_t>(reply_.size())).text(kVersion);
+  const std::size_t wanted = std::max(reply_.size(), most_read_ + kReadHead);
+  message.number32(static_cast<std::uint32_t>(wanted)).text(kVersion);
   MessageReader reply = VELLUM_TRY(exchange(MessageType::version, message, kNoTag));
   const std::uint32_t size = reply.number32();
   const std::string_view version = reply.text();
@@ -48,7 +52,8 @@ Result<void> Client::start() {
   if (version != kVersion || size < kLeastMessage) {
     return Errno::not_supported;
   }
-  message_size_ = std::min<std::size_t>(size, reply_.size());
+  most_read_ = std::min<std::size_t>(most_read_, size - kReadHead);
+  most_listed_ = std::min<std::size_t>(reply_.size(), size) - kReadHead;
   return {};
 }
 
@@ -134,7 +139,7 @@ Result<std::span<const std::byte>> Client::data_of(MessageReader reply) {
 
 Result<MessageReader> Client::list(std::uint32_t fid, std::uint64_t offset) {
   MessageWriter message = request(MessageType::read_directory);
-  message.number32(fid).number64(offset).number32(static_cast<std::uint32_t>(most_read()));
+  message.number32(fid).number64(offset).number32(static_cast<std::uint32_t>(most_listed_));
   const MessageReader reply = VELLUM_TRY(exchange(MessageType::read_directory, message));
   return MessageReader(VELLUM_TRY(data_of(reply)));
 }

@@ -71,7 +71,7 @@ bool is_listed(std::string_view name) {
 }  // namespace
 
 HostFiles::HostFiles(Transport& transport, std::span<std::byte> memory, PageSource& source)
-    : client_(transport, memory.first(kMessages)), fids_(source) {
+    : client_(transport, memory.first(kMessages), kWindow), fids_(source) {
   memory = memory.subspan(kMessages);
   for (; window_count_ < kMostWindows && memory.size() >= kWindow; memory = memory.subspan(kWindow)) {
     windows_[window_count_++].bytes = memory.first(kWindow);
@@ -156,14 +156,14 @@ Result<std::size_t> HostFiles::fill(std::uint32_t fid, std::uint64_t start, std:
     fids_.set_open(fid);
   }
   std::size_t size = 0;
-  while (size < into.size()) {
-    const std::size_t got = VELLUM_TRY(client_.read(fid, start + size, into.subspan(size)));
-    if (got == 0) {
-      break;
-    }
+  for (;;) {
+    const std::size_t wanted = std::min(into.size() - size, client_.most_read());
+    const std::size_t got = VELLUM_TRY(client_.read(fid, start + size, into.subspan(size, wanted)));
     size += got;
+    if (got < wanted || size == into.size()) {
+      return size;
+    }
   }
-  return size;
 }
 
 Result<HostFiles::Window*> HostFiles::window_at(std::uint32_t fid, std::uint64_t start) {

@@ -374,7 +374,7 @@ void set_auxiliary(Program& program, std::uint64_t type, std::uint64_t value) {
 Result<void> exec_program(const ExecRequest& request) {
   Thread& thread = this_thread();
   FileMemory& memory = thread.system.files.memory();
-  Work* const work = VELLUM_TRY(memory.create<Work>(thread.system.source));
+  Work* const work = VELLUM_TRY(memory.create<Work>(thread.system.argument_source));
   Result<void> result = prepare(*thread.process, *work, request);
   if (result.ok()) {
     result = replace(thread, *work, request);

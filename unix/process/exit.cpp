@@ -126,6 +126,23 @@ void end_process(Process& process) {
   process.system.timers.cancel(process.timers.real);
 }
 
+void end_session(const Process& process) {
+  ProcessId session;
+  {
+    const LockGuard guard(process_lock);
+    session = process.session;
+  }
+  if (session == process.id && process.system.terminal != nullptr) {
+    process.system.terminal->session_ended(session);
+  }
+}
+
+// Only then what it held is its own: a child that did not exec shares its parent's memory.
+bool did_exec(const Process& process) {
+  const LockGuard guard(process_lock);
+  return process.executed;
+}
+
 // The last step: true where the caller is to destroy the process.
 bool become_zombie(Process& process) VELLUM_REQUIRES(process_lock) {
   const ProcessId group = process.group;
@@ -197,7 +214,11 @@ void exit_thread(Thread& self, int code) {
     }
   }
   if (last) {
+    end_session(process);
     end_process(process);
+    if (did_exec(process)) {
+      note_residence(process);
+    }
     leave_program(self);
     if (&process == process.system.first_process()) {
       end_first_process(process);

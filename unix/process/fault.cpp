@@ -15,7 +15,35 @@ struct Meant {
   VirtAddr address;
 };
 
-Meant meaning_of(const UserRegisters& registers, const ProgramFault& fault) {
+// FPE_*, by the flags of the exceptions that are not masked [intel/vol1 8.5, 11.5]: the x87's for vector 16, SSE's
+// for 19.
+SignalCode floating_point_code(Thread& thread, const UserRegisters& registers) {
+  constexpr std::uint64_t kX87 = 16;
+  constexpr std::size_t kMxcsr = 24;
+  save_vector_state(thread.context);
+  const auto load = [&](std::size_t offset) {
+    std::uint16_t value = 0;
+    __builtin_memcpy(&value, thread.context.vector_state + offset, sizeof(value));
+    return value;
+  };
+  const unsigned raised =
+      registers.vector == kX87 ? load(2) & ~unsigned{load(0)} : load(kMxcsr) & ~(unsigned{load(kMxcsr)} >> 7);
+  if ((raised & 0x01) != 0) {
+    return SignalCode::float_invalid;
+  }
+  if ((raised & 0x04) != 0) {
+    return SignalCode::float_division;
+  }
+  if ((raised & 0x08) != 0) {
+    return SignalCode::float_overflow;
+  }
+  if ((raised & 0x12) != 0) {
+    return SignalCode::float_underflow;
+  }
+  return SignalCode::float_inexact;
+}
+
+Meant meaning_of(Thread& thread, const UserRegisters& registers, const ProgramFault& fault) {
   const VirtAddr instruction(registers.rip);
   switch (fault.kind) {
     case ProgramFault::Kind::page:
@@ -32,7 +60,7 @@ Meant meaning_of(const UserRegisters& registers, const ProgramFault& fault) {
     case ProgramFault::Kind::divide:
       return {signal::kFloatingPoint, SignalCode::integer_division, instruction};
     case ProgramFault::Kind::floating_point:
-      return {signal::kFloatingPoint, static_cast<SignalCode>(fault.address.value()), instruction};
+      return {signal::kFloatingPoint, floating_point_code(thread, registers), instruction};
     case ProgramFault::Kind::illegal:
       return {signal::kIllegal, SignalCode::illegal_operand, instruction};
     case ProgramFault::Kind::breakpoint:
@@ -83,7 +111,7 @@ void on_program_fault(UserRegisters& registers, const ProgramFault& fault) {
   if (fault.kind == ProgramFault::Kind::page) {
     thread.fault_address = fault.address.value();
   }
-  const Meant meant = meaning_of(registers, fault);
+  const Meant meant = meaning_of(thread, registers, fault);
   if (is_fatal(thread, meant.signal)) {
     report(thread, registers, fault, meant);
   }

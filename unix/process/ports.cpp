@@ -157,10 +157,21 @@ void set_again(ProcessSystem& system) VELLUM_REQUIRES(process_lock) {
   });
 }
 
+void note_memory(ProcessSystem& system, Thread& thread) {
+  const std::uint64_t free = system.memory.memory.free_count().value();
+  if (free < system.least_free.load(std::memory_order_relaxed)) {
+    system.least_free.store(free, std::memory_order_relaxed);
+  }
+  if (thread.process != nullptr) {
+    note_residence(*thread.process);
+  }
+}
+
 }  // namespace
 
 void on_tick() {
   constexpr std::uint64_t kTicksPerAverage = 500;
+  constexpr std::uint64_t kTicksPerLook = 4;
   Thread* const thread = current_thread();
   if (thread == nullptr) {
     return;
@@ -180,6 +191,9 @@ void on_tick() {
     }
     system.timers.expire(monotonic_now());
     set_again(system);
+  }
+  if (ticks % kTicksPerLook == 0) {
+    note_memory(system, *thread);
   }
   system.scheduler.tick();
 }

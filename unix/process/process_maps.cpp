@@ -2,7 +2,7 @@
 
 #include <vellum/unix/file_pager.hpp>
 
-#include "process_view.hpp"
+#include "view.hpp"
 
 namespace vellum::unix {
 

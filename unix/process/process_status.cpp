@@ -5,7 +5,7 @@
 #include <vellum/unix/lifecycle.hpp>
 #include <vellum/unix/signals.hpp>
 
-#include "process_view.hpp"
+#include "view.hpp"
 
 namespace vellum::unix {
 
@@ -202,6 +202,17 @@ void write_privileges(const View& view, TextSink& sink) {
   sink.text("SpeculationIndirectBranch:\talways enabled\n");
 }
 
+// Its number, and the group in its foreground.
+void write_terminal(ProcessId session, TextSink& sink) {
+  constexpr std::uint64_t kConsole = 5 << 8 | 1;
+  Terminal* const terminal = process_system().terminal;
+  if (terminal == nullptr || terminal->session() != session) {
+    sink.text(" 0 -1");
+    return;
+  }
+  sink.character(' ').decimal(kConsole).character(' ').signed_decimal(terminal->foreground().value());
+}
+
 }  // namespace
 
 Result<void> write_status(ProcessId id, Program* program, TextSink& sink) {
@@ -237,7 +248,8 @@ Result<void> write_stat(ProcessId id, Program* program, TextSink& sink) {
   for (const ProcessId relation : {view.parent, view.group, view.session}) {
     sink.character(' ').signed_decimal(relation.value());
   }
-  sink.text(" 0 -1 4194304");  // no terminal known; PF_RANDOMIZE
+  write_terminal(view.session, sink);
+  sink.text(" 4194304");  // PF_RANDOMIZE
   number(view.usage.minor_faults);
   number(view.children.minor_faults);
   number(view.usage.major_faults);

@@ -26,6 +26,7 @@ ProcessSystem& process_system() { return *the_system; }
 ProcessSystem::ProcessSystem(const SystemConfig& config)
     : memory(config.memory),
       source(config.source),
+      argument_source(config.argument_source),
       files(config.files),
       reporter(config.reporter),
       kernel_root(config.kernel_root),

@@ -6,7 +6,7 @@
 
 #include <vellum/unix/user_memory.hpp>
 
-#include "process_view.hpp"
+#include "view.hpp"
 
 namespace vellum::unix {
 

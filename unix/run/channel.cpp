@@ -88,6 +88,7 @@ void Channel::fail() {
   end_input();
   listener_->on_input();
   room_queue_.wake_all();
+  listener_->on_failure();
 }
 
 void Channel::poll() {

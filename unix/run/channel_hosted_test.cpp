@@ -64,11 +64,13 @@ class Recorder final : public Listener {
   void on_signal(unix::Signal signal) override { signals.push_back(signal.value()); }
   void on_output_closed() override { ++closed; }
   void on_window_size(std::uint32_t rows, std::uint32_t columns) override { window = {rows, columns}; }
+  void on_failure() override { ++failures; }
 
   std::string start;
   bool started = false;
   int inputs = 0;
   int closed = 0;
+  int failures = 0;
   std::vector<unsigned> signals;
   std::pair<std::uint32_t, std::uint32_t> window;
 };
@@ -183,6 +185,7 @@ TEST_F(ChannelTest, RefusesWhatBreaksTheProtocol) {
     other_bytes.coming = frame(ToKernel::signal, numbers({2}));
     other.poll();
     EXPECT_TRUE(other_recorder.signals.empty());
+    EXPECT_EQ(other_recorder.failures, 1);
   }
 }
 

@@ -47,7 +47,11 @@ void report_unknown(ProcessSystem& system, std::uint64_t number) {
   } else {
     text.text("number ").decimal(number);
   }
-  text.text(" (").text(this_process().name).character(')');
+  text.text(" (");
+  for (const char character : std::string_view(this_process().name)) {
+    text.character(character >= ' ' && character <= '~' ? character : '?');
+  }
+  text.character(')');
   system.reporter.log(text.view());
 }
 

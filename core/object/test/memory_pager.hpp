@@ -41,6 +41,10 @@ class MemoryPager final : public Pager {
     return {};
   }
 
+  IndexRange neighbours(PageIndex index) override {
+    return IndexRange::must(PageIndex(round_down(index.value(), together)), PageCount(together));
+  }
+
   // The word at a byte offset of the file.
   [[nodiscard]] std::uint64_t word(std::uint64_t offset) const {
     std::uint64_t value = 0;
@@ -51,6 +55,8 @@ class MemoryPager final : public Pager {
 
   // Given to every call from now on.
   std::optional<Errno> error;
+  // Pages that come together: a power of two.
+  std::uint64_t together = 1;
   // The pages asked for, in order.
   std::vector<std::uint64_t> reads;
   std::vector<std::uint64_t> writes;

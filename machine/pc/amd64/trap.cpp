@@ -3,6 +3,8 @@
 
 namespace vellum::pc {
 
+constinit VirtAddr direct_map_base = kBootDirectMap;
+
 void print_registers(const TrapFrame& frame) {
   print_line("  rax ", Hex{frame.rax}, " rbx ", Hex{frame.rbx}, " rcx ", Hex{frame.rcx}, " rdx ", Hex{frame.rdx});
   print_line("  rsi ", Hex{frame.rsi}, " rdi ", Hex{frame.rdi}, " rbp ", Hex{frame.rbp}, " rsp ", Hex{frame.rsp});

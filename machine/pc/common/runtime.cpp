@@ -2,6 +2,7 @@
 // of a pure virtual function. Static constructors are not run: the linker script refuses an image that has any.
 #include <bits/functexcept.h>
 #include <cstddef>
+#include <string_view>
 
 #include <vellum/base/panic.hpp>
 #include <vellum/pc/instructions.hpp>
@@ -85,7 +86,5 @@ std::size_t strlen(const char* text) {
 [[noreturn]] void __cxa_pure_virtual() { vellum::panic("pure virtual function called"); }
 }
 
-// Called by the standard library's headers in place of throwing.
-namespace std {
-void __throw_out_of_range_fmt(const char* what, ...) { vellum::panic(what); }
-}  // namespace std
+// A part of a text that begins past the text's end was asked for.
+void std::__throw_out_of_range_fmt(const char* what, ...) { vellum::panic(what); }

@@ -19,7 +19,7 @@
 
 namespace {
 
-constexpr unsigned kSecondsForChild = 10;
+constexpr unsigned kSecondsWithoutCall = 2;
 constexpr std::uint64_t kCallsForChild = 20'000;
 constexpr int kNobody = 65534;
 
@@ -61,14 +61,19 @@ void limit(int resource, rlim_t value) {
   guest::fuzz_calls(seed, kCallsForChild, made);
 }
 
-// The wait status. Whatever the child left behind in its group ends too.
-int wait_for(pid_t child) {
+// The wait status. Ends the child when it makes no call any more, and whatever it left behind in its group.
+int wait_for(pid_t child, const volatile std::uint64_t* made) {
   int status = 0;
-  alarm(kSecondsForChild);
+  std::uint64_t before = ~std::uint64_t{0};
+  alarm(kSecondsWithoutCall);
   while (waitpid(child, &status, 0) != child) {
     if (errno == EINTR) {
-      kill(-child, SIGKILL);
-      kill(child, SIGKILL);
+      if (*made == before) {
+        kill(-child, SIGKILL);
+        kill(child, SIGKILL);
+      }
+      before = *made;
+      alarm(kSecondsWithoutCall);
     }
   }
   alarm(0);
@@ -126,7 +131,7 @@ int main(int count, char** arguments) {
       std::perror("call_fuzz: fork");
       return 1;
     }
-    const int status = wait_for(child);
+    const int status = wait_for(child, made);
     ended_by[WIFSIGNALED(status) ? WTERMSIG(status) : 0]++;
     total += *made < 10 * kCallsForChild ? *made : 0;
   }

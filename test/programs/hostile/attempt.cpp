@@ -23,7 +23,7 @@ const std::vector<WildPointer>& wild_pointers() {
         {"first byte of the hole", 0x0000'8000'0000'0000},
         {"within the hole", 0x1234'5678'9ABC'DEF0},
         {"last byte of the hole", 0xFFFF'7FFF'FFFF'FFFF},
-        {"USERLIMIT", 0xFFFF'FC7F'FFE0'0000},
+        {"USERLIMIT", kUserLimit},
         {"red zone", 0xFFFF'FC80'0000'0000},
         {"direct map", 0xFFFF'FD00'0010'0000},
         {"page descriptors", 0xFFFF'FE00'0000'0000},

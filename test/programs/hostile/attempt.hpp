@@ -14,6 +14,7 @@ struct WildPointer {
   const char* name;
   std::uintptr_t address;
 };
+inline constexpr std::uintptr_t kUserLimit = 0xFFFF'FC7F'FFE0'0000;
 // Null, small numbers, unmapped, the hole and its edges, the kernel's first and last byte, addresses that wrap around.
 // Where `bytes` follow, an address near the end of what is mapped is among them too.
 const std::vector<WildPointer>& wild_pointers();

@@ -137,7 +137,10 @@ CASE("instructions", "iretq and lretq to selectors of the kernel and all others"
           "movq %%cr3, %%rax" ::"r"(target)
           : "rax", "memory");
     };
-    EXPECT_EQ(name_of_end(end_of(far_return)), std::string("SIGSEGV"));
+    const std::string far_end = name_of_end(end_of(far_return));
+    if (far_end != "SIGSEGV") {
+      fail(__FILE__, __LINE__, "lretq to selector " + std::to_string(selector) + ": " + far_end);
+    }
     const auto interrupt_return = [selector] {
       const unsigned long target = selector;
       asm volatile(
@@ -249,6 +252,9 @@ CASE("instructions", "segment bases in the kernel: no kernel memory by way of fs
 
 CASE("instructions", "a stack pointer that is wild, at calls, faults and signals") {
   for (const WildPointer& pointer : wild_pointers()) {
+    if (pointer.address == kUserLimit) {
+      continue;  // below it lies the program's own stack
+    }
     const std::string at_call = name_of_end(end_of([&pointer] {
       asm volatile(
           "movq %%rsp, %%rbx\n\t"

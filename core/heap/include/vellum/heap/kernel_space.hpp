@@ -50,8 +50,8 @@ class KernelSpace {
   [[nodiscard]] Result<void> map(VirtRange range, PhysAddr target, const WiredAttributes& attributes);
   // Unmaps a range, which begins and ends at bounds of the pages that map it, and makes every CPU forget it.
   void unmap(VirtRange range);
-  // Gives a mapped range other rights, and makes every CPU forget those that it had. Large pages that it cuts are split.
-  // Error: no_memory, with no rights changed.
+  // Gives a mapped range other rights, and makes every CPU forget those that it had. Large pages that it cuts are
+  // split. Error: no_memory, with no rights changed.
   [[nodiscard]] Result<void> protect(VirtRange range, EntryRights rights);
   // Where an address leads.
   [[nodiscard]] std::optional<WiredPage> find(VirtAddr address) { return find_wired(tables_, *root_, address); }

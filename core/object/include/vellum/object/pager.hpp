@@ -4,8 +4,7 @@
 #include <cstddef>
 #include <span>
 
-#include <vellum/base/result.hpp>
-#include <vellum/base/types.hpp>
+#include <vellum/base/range.hpp>
 
 namespace vellum {
 
@@ -17,6 +16,10 @@ class Pager {
   [[nodiscard]] virtual Result<void> read(PageIndex index, std::span<std::byte> page) = 0;
   // Keeps a page. The page may be written meanwhile; then it will be handed over again. Errors: io_error, no_space.
   [[nodiscard]] virtual Result<void> write(PageIndex index, std::span<const std::byte> page) = 0;
+
+  // The pages that are cheap to read right after page `index`, itself included: where memory is plenty they come into
+  // memory with it.
+  [[nodiscard]] virtual IndexRange neighbours(PageIndex index) { return IndexRange::must(index, PageCount(1)); }
 
   // The object whose pages these are has ended and asks no more: whoever lives for it may end.
   virtual void object_ended() {}

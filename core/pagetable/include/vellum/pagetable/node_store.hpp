@@ -6,6 +6,7 @@
 #include <vellum/arena/object_cache.hpp>
 #include <vellum/base/epoch.hpp>
 #include <vellum/pagetable/entry.hpp>
+#include <vellum/pagetable/events.hpp>
 #include <vellum/pagetable/node.hpp>
 #include <vellum/phys/physical_memory.hpp>
 
@@ -58,6 +59,11 @@ class NodeStore {
     return *swap_;
   }
 
+  // What happened in all the spaces of the system. On the calling CPU, if none is told.
+  [[nodiscard]] const EventCounts& events() const { return events_; }
+  void count(MemoryEvent event) { events_.count(machine().current_cpu(), event); }
+  void count(CpuIndex cpu, MemoryEvent event) { events_.count(cpu, event); }
+
   // Nodes that exist, retired ones included. Exact when quiescent.
   [[nodiscard]] std::uint64_t node_count() const { return nodes_.objects_in_use(); }
   // Gives back cached memory. Only when quiescent.
@@ -72,6 +78,7 @@ class NodeStore {
   SwapStore* swap_ = nullptr;
   ObjectCache nodes_;
   ObjectCache run_blocks_[kRunClasses];
+  EventCounts events_;
 };
 
 }  // namespace vellum

@@ -128,6 +128,9 @@ class PhysicalMemory {
   [[nodiscard]] PageCount total_count() const { return total_; }
   // All free frames, cached ones too. Exact while nobody allocates; otherwise some recent value. A step for each CPU.
   [[nodiscard]] PageCount free_count() const;
+  // The fewest frames that were left since the start, or the last forget_least_free(); what CPUs cache does not count.
+  [[nodiscard]] PageCount least_free_count() const { return PageCount(least_free_.load(std::memory_order_relaxed)); }
+  void forget_least_free();
   [[nodiscard]] const Watermarks& watermarks() const { return watermarks_; }
   // By the free frames that every CPU can reach: what CPUs cache does not count. Constant time.
   [[nodiscard]] MemoryLevel level() const;
@@ -185,6 +188,7 @@ class PhysicalMemory {
   void put(Pfn frame, Contents contents);
   [[nodiscard]] std::optional<FreeFrame> take(Contents preferred);
   void give_up_half(FrameStack& stack, Contents contents);
+  void note_taken() VELLUM_REQUIRES(lock_);
   void refill(CpuCache& cache) VELLUM_REQUIRES(lock_);
   void refill_zeroed(CpuCache& cache) VELLUM_REQUIRES(lock_);
   void drain(CpuCache& cache) VELLUM_REQUIRES(lock_);
@@ -216,6 +220,7 @@ class PhysicalMemory {
   // Written under lock_, read by anyone.
   std::atomic<std::uint64_t> zero_pool_count_{0};
   const std::atomic<std::uint64_t>& pool_free_;
+  std::atomic<std::uint64_t> least_free_;
 };
 
 // Frames that are already taken, for a caller that must not fail later. Ends by giving back what is left.

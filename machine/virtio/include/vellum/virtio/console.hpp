@@ -1,4 +1,8 @@
-// A virtio console [virtio 5.3] without the multiport feature: one stream of bytes in each direction.
+// A stream of bytes in each direction: one port of a virtio console [virtio 5.3].
+//
+// The port is number 1 of a device with the multiport feature (QEMU's virtserialport). A device's port 0, which a
+// device without that feature has alone, is for consoles, and QEMU drops what a console sends while its other side
+// takes nothing; what a port sends waits.
 //
 // Not synchronised: whoever uses it has a lock.
 #pragma once
@@ -13,14 +17,14 @@ namespace vellum::virtio {
 
 class Console {
  public:
-  static constexpr unsigned kReceiveBuffers = 14;
+  static constexpr unsigned kReceiveBuffers = 11;
   static constexpr unsigned kSendBuffers = 16;
   static constexpr std::size_t kMostSend = kSendBuffers * kPageSize;
-  // A page for each queue and for each buffer.
-  static constexpr std::size_t kMemory = (2 + kReceiveBuffers + kSendBuffers) * kPageSize;
+  // A page for each queue, for the control messages, and for each buffer.
+  static constexpr std::size_t kMemory = (5 + kReceiveBuffers + kSendBuffers) * kPageSize;
 
   // `device` was opened and is a console; it and the memory (kMemory bytes) outlive this. Errors: not_supported,
-  // no_such_device.
+  // no_such_device: it has no port 1.
   [[nodiscard]] Result<void> start(Device& device, SharedMemory memory);
 
   // Hands `head` and then `body` to the device, at most kMostSend bytes together: all of it, or nothing where there is
@@ -33,8 +37,8 @@ class Console {
   // Bytes that came, at most as many as `into` holds.
   [[nodiscard]] std::size_t receive(std::span<std::byte> into);
 
-  // The device broke the rules: nothing is sent or comes any more.
-  [[nodiscard]] bool is_broken() const { return sending_.is_broken() || receiving_.is_broken(); }
+  // The device broke the rules, or the other side closed the port: nothing is sent or comes any more.
+  [[nodiscard]] bool is_broken() const { return closed_ || sending_.is_broken() || receiving_.is_broken(); }
   // After an interrupt.
   void acknowledge_interrupt() {
     (void)device_->acknowledge_interrupt();
@@ -42,23 +46,34 @@ class Console {
   }
 
  private:
-  static constexpr unsigned kReceiveQueue = 0;
-  static constexpr unsigned kSendQueue = 1;
+  enum Page : unsigned { receiving, sending, control_receiving, control_sending, control, first_buffer };
+  struct ControlMessage;
 
   [[nodiscard]] SharedMemory page(unsigned index) const { return memory_.part(index * kPageSize, kPageSize); }
-  [[nodiscard]] SharedMemory receive_buffer(unsigned index) const { return page(2 + index); }
-  [[nodiscard]] SharedMemory send_buffer(unsigned index) const { return page(2 + kReceiveBuffers + index); }
+  [[nodiscard]] SharedMemory receive_buffer(unsigned index) const { return page(first_buffer + index); }
+  [[nodiscard]] SharedMemory send_buffer(unsigned index) const { return page(first_buffer + kReceiveBuffers + index); }
+  [[nodiscard]] SharedMemory control_buffer(unsigned index) const;
   void offer(unsigned buffer);
   void collect_sent();
   void give(unsigned buffer, std::span<const std::byte>& head, std::span<const std::byte>& body);
+  [[nodiscard]] Result<void> add_queues();
+  void offer_control(unsigned buffer);
+  void send_control(std::uint32_t port, std::uint16_t event);
+  void answer_control();
+  void answer(const ControlMessage& message);
 
   Device* device_ = nullptr;
   SharedMemory memory_{};
   Queue receiving_;
   Queue sending_;
+  Queue control_receiving_;
+  Queue control_sending_;
   // By token: the buffer that a chain stands for.
   std::uint8_t receive_tokens_[Queue::kMostEntries] = {};
   std::uint8_t send_tokens_[Queue::kMostEntries] = {};
+  std::uint8_t control_tokens_[Queue::kMostEntries] = {};
+  unsigned control_slot_ = 0;
+  bool closed_ = false;
   std::uint32_t idle_senders_ = 0;  // a bit for each buffer that the device has not
   // The part of a received buffer that was not taken yet.
   bool has_current_ = false;

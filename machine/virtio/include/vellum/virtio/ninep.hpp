@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -25,9 +26,16 @@ class Ninep {
   // What the host calls the mount; cut off after kMostTag bytes.
   [[nodiscard]] std::string_view tag() const { return {tag_, tag_size_}; }
 
-  // Has a request answered, and waits for that by polling. Returns the size of the reply. Error: io_error: the device
-  // broke the rules, now or before.
-  [[nodiscard]] Result<std::size_t> exchange(std::span<const Piece> request, std::span<const Piece> reply);
+  // Hands a request to the host, with room for the reply; one at a time. Error: io_error: the device broke the rules,
+  // now or before.
+  [[nodiscard]] Result<void> begin(std::span<const Piece> request, std::span<const Piece> reply);
+  // The size of the reply, once it is there. Error: io_error.
+  [[nodiscard]] std::optional<Result<std::size_t>> finished();
+
+  // Whether the device interrupts when a reply is there. After `wanted`, ask finished() once more.
+  void set_interruption(Interruption interruption) { queue_.set_interruption(interruption); }
+  // After an interrupt.
+  void acknowledge_interrupt() { (void)device_->acknowledge_interrupt(); }
 
  private:
   static constexpr unsigned kQueue = 0;

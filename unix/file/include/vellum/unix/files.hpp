@@ -84,7 +84,7 @@ class Files {
   // " (deleted)" . Returns the text, which lies in `into`. Error: name_too_long.
   [[nodiscard]] Result<std::string_view> write_path(const Path& path, const Path& root, std::span<char> into);
 
-  // --- numbers
+  // --- numbers: of nodes without a file system of their own, and of file systems
 
   [[nodiscard]] std::uint64_t next_inode() { return next_inode_.fetch_add(1, std::memory_order_relaxed); }
   // A device number for a file system that lies on no device.
@@ -123,7 +123,7 @@ class Files {
   Naming naming_;
   Mutex rename_lock_;
   Mutex mount_lock_;  // changes of mounts
-  std::atomic<std::uint64_t> next_inode_;
+  std::atomic<std::uint64_t> next_inode_{1};
   std::atomic<std::uint32_t> next_device_{1};
   std::atomic<std::uint32_t> next_mount_{1};
   IntrusiveList<Mount, &Mount::link_> mounts_ VELLUM_GUARDED_BY(naming_.lock);

@@ -44,6 +44,8 @@ class Lower {
   // Bytes of a file from `offset` on; fewer than asked for only at its end. Errors: access_denied, io_error.
   [[nodiscard]] virtual Result<std::size_t> read(LowerHandle file, ByteCount offset, std::span<std::byte> into) = 0;
   virtual void release(LowerHandle handle) = 0;
+  // A power of two, at least a page: after a read, the rest of the aligned piece of this size around it is at hand.
+  [[nodiscard]] virtual ByteCount piece_size() const { return ByteCount(kPageSize); }
 
  protected:
   ~Lower() = default;

@@ -3,8 +3,8 @@
 // Canonical and raw mode, echo and editing, signals to the foreground process group, job control: Linux's n_tty as far
 // as a terminal without modem lines shows it.
 //
-// Locks: lock_ (rank leaf): settings, input, window, session. It is let go before the port is called, anybody is woken
-// or signalled; so input() may come from interrupts.
+// Locks: lock_ (rank leaf): settings, input, window, session. It is let go before the port is called, processes are
+// asked or signalled, or anybody is woken; so input() may come from interrupts.
 #pragma once
 
 #include <cstddef>

@@ -57,13 +57,14 @@ class Client {
   // Bytes of a reply besides the data of a read.
   static constexpr std::size_t kReadHead = kMessageHeader + 4;
 
-  // `memory` holds a request and a reply, kRequestRoom and at least kLeastMessage bytes. Both outlive this.
-  Client(Transport& transport, std::span<std::byte> memory);
+  // `memory` holds a request and a reply, kRequestRoom and at least kLeastMessage bytes. Both outlive this. Of a file
+  // up to `most_read` bytes are read at once, into memory of the caller.
+  Client(Transport& transport, std::span<std::byte> memory, std::size_t most_read);
 
   // Agrees with the server on the protocol and the size of messages. Errors: not_supported, io_error.
   [[nodiscard]] Result<void> start();
   // The most bytes of one read().
-  [[nodiscard]] std::size_t most_read() const { return message_size_ - kReadHead; }
+  [[nodiscard]] std::size_t most_read() const { return most_read_; }
 
   // All give the server's errors, and io_error where it answers nonsense.
 
@@ -75,7 +76,7 @@ class Client {
   [[nodiscard]] Result<FileStatus> status(std::uint32_t fid);
   // For reading.
   [[nodiscard]] Result<void> open(std::uint32_t fid);
-  // Bytes of an open file, at most most_read(); fewer than asked for at its end (and where the server likes).
+  // Bytes of an open file, at most most_read(); fewer than asked for at its end.
   [[nodiscard]] Result<std::size_t> read(std::uint32_t fid, std::uint64_t offset, std::span<std::byte> into);
   // Calls visit(const DirectoryEntry&), which returns whether it wants more, for entries of an open directory from an
   // offset on: 0, or an entry's next_offset. Returns whether there were any.
@@ -99,7 +100,8 @@ class Client {
   Transport& transport_;
   const std::span<std::byte> request_;
   const std::span<std::byte> reply_;
-  std::size_t message_size_ = kLeastMessage;
+  std::size_t most_read_;
+  std::size_t most_listed_ = 0;
 };
 
 template <class Visitor>

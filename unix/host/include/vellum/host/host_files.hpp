@@ -46,6 +46,7 @@ class HostFiles final : public unix::Lower {
   [[nodiscard]] Result<std::size_t> read(unix::LowerHandle file, ByteCount offset, std::span<std::byte> into) override
       VELLUM_EXCLUDES(lock_);
   void release(unix::LowerHandle handle) override VELLUM_EXCLUDES(lock_);
+  [[nodiscard]] ByteCount piece_size() const override { return ByteCount(kWindow); }
 
  private:
   struct Window {

@@ -22,6 +22,7 @@
 #include <vellum/unix/process.hpp>
 #include <vellum/unix/run_reporter.hpp>
 #include <vellum/unix/scheduler.hpp>
+#include <vellum/unix/terminal.hpp>
 #include <vellum/unix/timer.hpp>
 
 namespace vellum::unix {
@@ -36,6 +37,7 @@ struct ProgramLayout {
 struct SystemConfig {
   VirtualMemory<Format>& memory;
   PageSource& source;
+  PageSource& argument_source;  // what exec gathers arguments and environments in
   Files& files;
   RunReporter& reporter;
   vellum::Node* kernel_root;  // whose mappings all spaces have
@@ -88,11 +90,14 @@ class ProcessSystem {
 
   VirtualMemory<Format>& memory;
   PageSource& source;
+  PageSource& argument_source;
   Files& files;
   RunReporter& reporter;
   vellum::Node* kernel_root;
   ProgramLayout layout;
   bool trace = false;  // --strace
+  // The terminal that a session may have; it is told when the session's leader has ended. Null where there is none.
+  Terminal* terminal = nullptr;
   char host_name[65] = "vellum";
   char domain_name[65] = "(none)";
 
@@ -110,6 +115,7 @@ class ProcessSystem {
   std::atomic<std::uint64_t> ticks{0};
   std::atomic<std::uint64_t> minor_faults{0};
   std::atomic<std::uint64_t> major_faults{0};
+  std::atomic<std::uint64_t> least_free{~std::uint64_t{0}};  // pages, as far as ticks saw
   std::atomic<std::int32_t> last_id{0};
   std::atomic<std::uint32_t> thread_count{0};
   std::uint32_t most_threads = 0;

@@ -87,6 +87,11 @@ enum class SignalCode : std::int32_t {
   alignment = 1,         // BUS_ADRALN
   no_such_address = 2,   // BUS_ADRERR
   integer_division = 1,  // FPE_INTDIV
+  float_division = 3,    // FPE_FLTDIV
+  float_overflow = 4,    // FPE_FLTOVF
+  float_underflow = 5,   // FPE_FLTUND
+  float_inexact = 6,     // FPE_FLTRES
+  float_invalid = 7,     // FPE_FLTINV
   illegal_operand = 2,   // ILL_ILLOPN
   breakpoint = 1,        // TRAP_BRKPT
   trace = 2,             // TRAP_TRACE

@@ -36,6 +36,8 @@ class Listener {
   // Nobody reads what is sent to a stream any longer: is_closed() of it became true.
   virtual void on_output_closed() = 0;
   virtual void on_window_size(std::uint32_t rows, std::uint32_t columns) = 0;
+  // The host broke the protocol, or is gone: nothing comes any more, and what is sent is lost.
+  virtual void on_failure() = 0;
 
  protected:
   ~Listener() = default;

@@ -13,7 +13,7 @@ inline constexpr const char* kArchName = "amd64";
 inline constexpr VirtAddr kBootDirectMap{0xFFFFFD0000000000};
 // SEGKPM_BASE of this machine, from which on physical memory is mapped linearly. Set once, before anything keeps an
 // address in it.
-inline constinit VirtAddr direct_map_base = kBootDirectMap;
+extern VirtAddr direct_map_base;
 [[nodiscard]] inline VirtAddr direct_map() { return direct_map_base; }
 // More than any layout has room for.
 inline constexpr ByteCount kDirectMapSize{std::uint64_t{1} << 45};
