@@ -57,6 +57,7 @@ void TlbGather<F>::drop_shared_frames() {
 
 template <PageTableFormat F>
 void TlbGather<F>::release_table(Node& node) {
+  tree_.shape.fetch_add(1, std::memory_order_acq_rel);
   // Even a reference of many is kept until the flush: once it is gone another space may take the subtree for its own
   // and write pages that this one's TLBs can still read.
   if (tables_.is_full()) {

@@ -38,12 +38,17 @@ unsigned Node::first_run_from(unsigned slot) const {
   return low;
 }
 
-std::optional<Meaning> Node::meaning_at(unsigned slot) const {
+std::optional<RunValue> Node::run_at(unsigned slot) const {
   const unsigned index = first_run_from(slot);
   if (index == runs() || run(index).first() > slot) {
     return std::nullopt;
   }
-  return run(index).meaning();
+  return run(index).value();
+}
+
+std::optional<Meaning> Node::meaning_at(unsigned slot) const {
+  const std::optional<RunValue> run = run_at(slot);
+  return run ? std::optional(run->meaning()) : std::nullopt;
 }
 
 std::optional<Meaning> Node::meaning_at_unlocked(unsigned slot) const {

@@ -7,23 +7,11 @@ namespace vellum {
 
 namespace {
 
-// 16 bytes at once: SSE2 is the baseline of both kernels. A loop of stores, because `rep stosq` has a start-up cost
-// that a page does not repay on processors without fast strings.
-using Vector = std::uint64_t __attribute__((vector_size(16)));
-constexpr std::size_t kVectorsInPage = kPageSize / sizeof(Vector);
-constexpr std::size_t kUnrolled = 16;
-
 constexpr std::uint64_t kPoisonPattern = 0xDEADF4A3DEADF4A3;
 
-void fill_page(std::byte* page, std::uint64_t pattern) {
-  auto* at = reinterpret_cast<Vector*>(page);
-  const Vector value = {pattern, pattern};
-  for (Vector* const end = at + kVectorsInPage; at != end; at += kUnrolled) {
-#pragma clang loop unroll(full)
-    for (std::size_t i = 0; i < kUnrolled; ++i) {
-      at[i] = value;
-    }
-  }
+void poison(std::byte* page) {
+  auto* const words = reinterpret_cast<std::uint64_t*>(page);
+  std::fill(words, words + kPageSize / sizeof(std::uint64_t), kPoisonPattern);
 }
 
 bool page_holds(const std::byte* page, std::uint64_t pattern) {
@@ -442,7 +430,7 @@ std::optional<Pfn> PhysicalMemory::take_dirty() {
 
 void PhysicalMemory::make_zero(Pfn pfn) {
   const auto window = machine_.window(pfn);
-  fill_page(window.data(), 0);
+  machine_.clear_page(window.data());
 }
 
 void PhysicalMemory::poison_freed(Pfn pfn, Contents contents) {
@@ -451,7 +439,7 @@ void PhysicalMemory::poison_freed(Pfn pfn, Contents contents) {
     VELLUM_CHECK(page_holds(window.data(), 0));  // freed as zeros, but holds something else
     return;
   }
-  fill_page(window.data(), kPoisonPattern);
+  poison(window.data());
   frame(pfn).add_tag(Frame::kPoisoned);
 }
 

@@ -27,6 +27,7 @@ Result<AddressSpace<F>*> AddressSpace<F>::fork() {
   tree.closed.store(true, std::memory_order_seq_cst);
   system_.epochs.wait_for_sections(cpu);
   system_.epochs.enter(cpu);
+  tree.shape.fetch_add(1, std::memory_order_acq_rel);
   const Result<void> shared = share_root_with(*child);
   child->count_mapped(cpu, static_cast<std::int64_t>(mapped().value()));  // while nobody changes it
   {

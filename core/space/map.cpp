@@ -228,7 +228,7 @@ Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning
   const bool limited = size_limit_.load(std::memory_order_relaxed) != ~std::uint64_t{0};
   if (meaning.backing == nullptr && !limited) {
     const TreeSection section(tree);
-    LeafChange<F> leaf(tree, tables_);
+    LeafChange<F> leaf(tree, tables_, path_of(section.cpu()));
     if (leaf.lock(target.pages) && leaf.fill(meaning)) {
       count_mapped(section.cpu(), static_cast<std::int64_t>(target.pages.size().value()));
       return {};
@@ -266,6 +266,9 @@ void AddressSpace<F>::populate(VpnRange pages, const Request& request) {
   }
   const Access access = request.prot.can_write() && !request.traits.is_shared() ? Access::write : Access::read;
   for (std::uint64_t i = 0; i < pages.size().value(); ++i) {
+    if (has_page(pages.start() + PageCount(i), access)) {
+      continue;  // filled together with one before it
+    }
     if (fault(address_of<F>(pages.start() + PageCount(i)), access) != FaultVerdict::resolved) {
       return;
     }

@@ -73,7 +73,7 @@ Result<void> AddressSpace<F>::protect(VirtAddr address, ByteCount length, Prot p
   TreeOperation<F> operation(tree);
   TlbGather<F>& gather = operation.gather();
   Result<void> result;
-  LeafChange<F> leaf(tree, tables_);
+  LeafChange<F> leaf(tree, tables_, path_of(gather.cpu()));
   const std::optional<Meaning> meaning = leaf.lock(wanted) ? leaf.meaning() : std::nullopt;
   if (meaning) {
     result = permits_change(*meaning, prot, wanted.size());

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include <vellum/pagetable/gather.hpp>
+#include <vellum/pagetable/leaf_path.hpp>
 #include <vellum/pagetable/tables.hpp>
 #include <vellum/pagetable/tree.hpp>
 
@@ -14,8 +15,9 @@ namespace vellum {
 template <PageTableFormat F>
 class [[nodiscard]] LeafChange {
  public:
-  // Inside a TreeSection, which lasts longer.
-  LeafChange(Tree& tree, const Tables<F>& tables) : tree_(tree), tables_(tables) {}
+  // Inside a TreeSection, which lasts longer. `path` is the tree's for this CPU; where there is none, nothing can be
+  // locked.
+  LeafChange(Tree& tree, const Tables<F>& tables, LeafPath<F>* path) : tree_(tree), tables_(tables), path_(path) {}
   ~LeafChange() { unlock(); }
   LeafChange(const LeafChange&) = delete;
   LeafChange& operator=(const LeafChange&) = delete;
@@ -24,16 +26,22 @@ class [[nodiscard]] LeafChange {
   // such leaf, a cursor above is at work, or there is no memory.
   [[nodiscard]] bool lock(VpnRange range) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
     const std::uint64_t difference = range.start().value() ^ range.last().value();
-    if (difference >> F::index_bits(1) != 0 || range.size() == entry_span<F>(2)) {
+    if (difference >> F::index_bits(1) != 0 || range.size() == entry_span<F>(2) || path_ == nullptr) {
+      return false;
+    }
+    leaf_ = path_->find(tree_, tables_, range.start());
+    if (leaf_ == nullptr) {
+      return false;
+    }
+    leaf_->lock.lock();
+    if (leaf_->stale.load(std::memory_order_relaxed) || !leaf_->owning.load(std::memory_order_relaxed) ||
+        path_->is_held(range.start()) || !leaf_->reserve_runs(2).ok()) [[unlikely]] {
+      unlock();
       return false;
     }
     first_ = entry_index<F>(range.start(), 1);
     last_ = entry_index<F>(range.last(), 1);
-    leaf_ = lock_leaf<F::kLevels>(*tree_.root, range.start());
-    if (leaf_ != nullptr && !leaf_->reserve_runs(2).ok()) [[unlikely]] {
-      unlock();
-    }
-    return leaf_ != nullptr;
+    return true;
   }
 
   void unlock() VELLUM_NO_THREAD_SAFETY_ANALYSIS {
@@ -81,33 +89,9 @@ class [[nodiscard]] LeafChange {
   }
 
  private:
-  // Recursive, so that every level's shifts are constants and its node is at hand when the lock has been taken.
-  template <unsigned level>
-  [[nodiscard]] Node* lock_leaf(Node& node, Vpn page) const VELLUM_NO_THREAD_SAFETY_ANALYSIS {
-    if constexpr (level == 1) {
-      node.lock.lock();
-      if (!node.stale.load(std::memory_order_relaxed) && node.owning.load(std::memory_order_relaxed)) {
-        return &node;
-      }
-      node.lock.unlock();
-      return nullptr;
-    } else {
-      const unsigned slot = entry_index<F>(page, level);
-      Node* const child = tables_.own_child(tables_.load(node, slot), level);
-      if (child == nullptr || !child->owning.load(std::memory_order_acquire)) {
-        return nullptr;
-      }
-      Node* const leaf = lock_leaf<level - 1>(*child, page);
-      if (leaf != nullptr && node.holds_slot(slot)) [[unlikely]] {
-        leaf->lock.unlock();
-        return nullptr;
-      }
-      return leaf;
-    }
-  }
-
   Tree& tree_;
   const Tables<F>& tables_;
+  LeafPath<F>* path_;
   Node* leaf_ = nullptr;
   unsigned first_ = 0;
   unsigned last_ = 0;

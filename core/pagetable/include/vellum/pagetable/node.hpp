@@ -140,6 +140,8 @@ struct alignas(kCacheLine) Node : EpochEntry {
     return slots != 0 && slot + 1U >= (slots & 0xFFFFU) && slot <= slots >> 16U;
   }
 
+  // The run that covers a slot. Needs the lock.
+  [[nodiscard]] std::optional<RunValue> run_at(unsigned slot) const VELLUM_REQUIRES(lock);
   // The meaning that this node's runs give to a slot. Needs the lock.
   [[nodiscard]] std::optional<Meaning> meaning_at(unsigned slot) const VELLUM_REQUIRES(lock);
   // The same without the lock, inside an epoch section: some state that was true during the call.
