@@ -82,13 +82,13 @@ void TlbGather<F>::send_flush() {
   }
   // The entries must be seen changed by a CPU that is not in the set yet: it enters before it reads them.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  CpuSet others = tree_.cpus.snapshot();
-  if (others.contains(cpu_)) {
+  if (tree_.cpus.contains(cpu_)) {
     tree_.store.machine().flush_local(flush_);
     tree_.store.count(cpu_, MemoryEvent::flushed);
-    others.remove(cpu_);
   }
-  if (!others.empty()) {
+  if (!tree_.cpus.none_but(cpu_)) {
+    CpuSet others = tree_.cpus.snapshot();
+    others.remove(cpu_);
     tree_.store.machine().flush_remote(others, tree_.root_address(), flush_);
     tree_.store.count(cpu_, MemoryEvent::shot_down);
   }

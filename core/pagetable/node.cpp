@@ -21,12 +21,10 @@ class RunsChange {
   std::atomic<std::uint32_t>& sequence_;
 };
 
-}  // namespace
-
-unsigned Node::first_run_from(unsigned slot) const {
-  const Run* array = run_array();
+// Index of the first run that ends at or after a slot.
+unsigned search(const Run* array, unsigned count, unsigned slot) {
   unsigned low = 0;
-  unsigned high = runs();
+  unsigned high = count;
   while (low < high) {
     const unsigned middle = (low + high) / 2;
     if (array[middle].last() < slot) {
@@ -37,6 +35,10 @@ unsigned Node::first_run_from(unsigned slot) const {
   }
   return low;
 }
+
+}  // namespace
+
+unsigned Node::first_run_from(unsigned slot) const { return search(run_array(), runs(), slot); }
 
 std::optional<RunValue> Node::run_at(unsigned slot) const {
   const unsigned index = first_run_from(slot);
@@ -138,20 +140,18 @@ void Node::substitute(unsigned from, unsigned to, const RunValue* values, unsign
   }
 }
 
-// Opens or closes room for runs before `index`.
-inline void Node::open_gap(unsigned index) {
+// Opens or closes room for a run before `index`.
+inline void Node::open_gap(Run* array, unsigned index) {
   const unsigned count = runs();
   VELLUM_ASSERT(count < run_capacity());
-  Run* const array = run_array();
   for (unsigned i = count; i > index; --i) {
     array[i].set(array[i - 1].value());
   }
   run_count.store(static_cast<std::uint16_t>(count + 1), std::memory_order_release);
 }
 
-inline void Node::close_gap(unsigned index) {
+inline void Node::close_gap(Run* array, unsigned index) {
   const unsigned count = runs() - 1;
-  Run* const array = run_array();
   for (unsigned i = index; i < count; ++i) {
     array[i].set(array[i + 1].value());
   }
@@ -161,45 +161,46 @@ inline void Node::close_gap(unsigned index) {
 void Node::fill(unsigned index, RunValue value) {
   const RunsChange change(sequence);
   Run* const array = run_array();
-  const bool joins_left =
-      index > 0 && array[index - 1].last() + 1 == value.first() && array[index - 1].value().means_the_same_as(value);
-  const bool joins_right =
-      index < runs() && array[index].first() == value.last() + 1 && array[index].value().means_the_same_as(value);
+  const RunValue left = index > 0 ? array[index - 1].value() : RunValue();
+  const RunValue right = index < runs() ? array[index].value() : RunValue();
+  const bool joins_left = index > 0 && left.last() + 1 == value.first() && left.means_the_same_as(value);
+  const bool joins_right = index < runs() && right.first() == value.last() + 1 && right.means_the_same_as(value);
   if (joins_right) {
-    value.set_last(array[index].last());
+    value.set_last(right.last());
   }
   if (joins_left) {
-    value.set_first(array[index - 1].first());
+    value.set_first(left.first());
     array[index - 1].set(value);
     if (joins_right) {
-      close_gap(index);
+      close_gap(array, index);
     }
     return;
   }
   if (!joins_right) {
-    open_gap(index);
+    open_gap(array, index);
   }
   array[index].set(value);
 }
 
-// Takes slots out of the one run that covers them all; returns the index of the first run behind them.
-inline unsigned Node::cut(unsigned index, unsigned first, unsigned last) {
+// Takes slots out of the run that covers them all; returns the index of the first run behind them.
+inline unsigned Node::cut(unsigned index, const RunValue& run, unsigned first, unsigned last) {
+  const RunsChange change(sequence);
   Run* const array = run_array();
-  RunValue left = array[index].value();
-  RunValue right = left;
+  RunValue left = run;
+  RunValue right = run;
   left.set_last(first - 1);
   right.set_first(last + 1);
-  const bool keeps_left = left.first() < first;
-  if (right.last() <= last) {
+  const bool keeps_left = run.first() < first;
+  if (run.last() <= last) {
     if (keeps_left) {
       array[index].set(left);
       return index + 1;
     }
-    close_gap(index);
+    close_gap(array, index);
     return index;
   }
   if (keeps_left) {
-    open_gap(index);
+    open_gap(array, index);
     array[index++].set(left);
   }
   array[index].set(right);
@@ -209,16 +210,17 @@ inline unsigned Node::cut(unsigned index, unsigned first, unsigned last) {
 // What most changes are: of slots that no run covers, or one run all of them, and without a backing to count.
 unsigned Node::assign(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) {
   VELLUM_ASSERT(first <= last && last < slot_count);
-  unsigned index = first_run_from(first);
-  const bool unmapped = index == runs() || run(index).first() > last;
-  const bool one_run = !unmapped && run(index).first() <= first && run(index).last() >= last;
-  if ((!unmapped && !one_run) || (meaning != nullptr && meaning->backing != nullptr) ||
-      (one_run && run(index).value().backing != nullptr)) {
+  const Run* const array = run_array();
+  const unsigned count = runs();
+  unsigned index = search(array, count, first);
+  const RunValue run = index < count ? array[index].value() : RunValue();
+  const bool unmapped = index == count || run.first() > last;
+  const bool whole = run.first() <= first && run.last() >= last && run.backing == nullptr;
+  if ((!unmapped && !whole) || (meaning != nullptr && meaning->backing != nullptr)) {
     return assign_any(first, last, meaning, sink);
   }
-  if (one_run) {
-    const RunsChange change(sequence);
-    index = cut(index, first, last);
+  if (!unmapped) {
+    index = cut(index, run, first, last);
   }
   if (meaning != nullptr) {
     fill(index, RunValue::of(first, last, *meaning));

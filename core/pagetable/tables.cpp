@@ -58,7 +58,11 @@ void Tables<F>::clear_pages(Node& leaf, unsigned first, unsigned last, TlbGather
   if (leaf.live == 0) {
     return;
   }
-  for (unsigned slot = next_entry(leaf, first, last); slot <= last; slot = next_entry(leaf, slot + 1, last)) {
+  for (unsigned slot = first; slot <= last; ++slot) {
+    if (load(leaf, slot).bits == 0) {
+      slot = search_entry(leaf, slot, last) - 1;
+      continue;
+    }
     const Entry entry = exchange(leaf, slot, {});
     --leaf.live;
     if (state(entry, leaf) == EntryState::swapped) {
@@ -78,8 +82,10 @@ void Tables<F>::clear_pages(Node& leaf, unsigned first, unsigned last, TlbGather
 
 template <PageTableFormat F>
 void Tables<F>::limit_pages(Node& leaf, unsigned first, unsigned last, Prot prot, TlbGather<F>& gather) const {
-  for (unsigned slot = next_entry(leaf, first, last); slot <= last; slot = next_entry(leaf, slot + 1, last)) {
-    if (limit(leaf, slot, prot)) {
+  for (unsigned slot = first; slot <= last; ++slot) {
+    if (load(leaf, slot).bits == 0) {
+      slot = search_entry(leaf, slot, last) - 1;
+    } else if (limit(leaf, slot, prot)) {
       gather.flush(range_of(leaf, slot));
     }
   }

@@ -153,6 +153,9 @@ std::optional<PhysicalMemory::FreeFrame> PhysicalMemory::take(Contents preferred
 }
 
 void PhysicalMemory::free_chain(Pfn first) {
+  if (first == Frame::kNoFrame) {
+    return;
+  }
   if (poison_ == Poison::on) {
     while (first != Frame::kNoFrame) {
       free(std::exchange(first, frame(first).next()));

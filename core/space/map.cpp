@@ -10,6 +10,9 @@ namespace vellum {
 
 template <PageTableFormat F>
 Result<VirtAddr> AddressSpace<F>::map(const Request& request) {
+  if (const std::optional<VirtAddr> at = map_shortly(request)) {
+    return *at;
+  }
   const PageCount pages = pages_for(request.length);
   VELLUM_TRY(check_request(request, pages));
   const VirtAddr at = request.placement == Placement::anywhere ? VELLUM_TRY(map_anywhere(request, pages))
@@ -18,6 +21,33 @@ Result<VirtAddr> AddressSpace<F>::map(const Request& request) {
     populate(VpnRange::must(vpn_of<F>(at), pages), request);
   }
   return at;
+}
+
+// What most calls ask for, in one go: a little private memory, anywhere. Nothing where something else is asked for, or
+// the place below the last mapping will not do.
+template <PageTableFormat F>
+std::optional<VirtAddr> AddressSpace<F>::map_shortly(const Request& request) {
+  const PageCount pages = pages_for(request.length);
+  const bool plain = request.object == nullptr && request.placement == Placement::anywhere &&
+                     request.populate == Populate::on_demand && request.traits == Traits() &&
+                     request.prot.within(request.maximum) && request.offset.is_zero() &&
+                     request.address.value() < kPageSize;
+  const Vpn top(place_below_.load(std::memory_order_relaxed));
+  const bool fits = !pages.is_zero() && pages < entry_span<F>(2) && !exceeds_commit(pages) &&
+                    top - vpn_of<F>(layout_.placement_bottom) >= pages;
+  if (!plain || !fits || size_limit_.load(std::memory_order_relaxed) != ~std::uint64_t{0}) {
+    return std::nullopt;
+  }
+  const Vpn at = top - pages;
+  const TreeSection section(tree);
+  LeafChange<F> leaf(tree, tables_, path_of(section.cpu()));
+  if (!leaf.lock(VpnRange::must(at, pages)) ||
+      !leaf.fill({.backing = nullptr, .prot = request.prot, .maximum = request.maximum, .traits = {}})) {
+    return std::nullopt;
+  }
+  count_mapped(section.cpu(), static_cast<std::int64_t>(pages.value()));
+  place_below_.store(at.value(), std::memory_order_relaxed);
+  return address_of<F>(at);
 }
 
 // Linux's order of checks: offset, length, address, what the file permits, memory.

@@ -23,8 +23,8 @@ class [[nodiscard]] LeafChange {
   LeafChange& operator=(const LeafChange&) = delete;
 
   // Locks the leaf of the range, which is not empty, with room for one of the changes below. False where there is no
-  // such leaf, a cursor above is at work, or there is no memory.
-  [[nodiscard]] bool lock(VpnRange range) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+  // such leaf, a cursor above is at work, or there is no room. (Inlined, as the next two: a call would cost as much.)
+  [[nodiscard, gnu::always_inline]] bool lock(VpnRange range) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
     const std::uint64_t difference = range.start().value() ^ range.last().value();
     if (difference >> F::index_bits(1) != 0 || range.size() == entry_span<F>(2) || path_ == nullptr) {
       return false;
@@ -35,7 +35,7 @@ class [[nodiscard]] LeafChange {
     }
     leaf_->lock.lock();
     if (leaf_->stale.load(std::memory_order_relaxed) || !leaf_->owning.load(std::memory_order_relaxed) ||
-        path_->is_held(range.start()) || !leaf_->reserve_runs(2).ok()) [[unlikely]] {
+        path_->is_held(range.start()) || !leaf_->has_room(2)) [[unlikely]] {
       unlock();
       return false;
     }
@@ -52,7 +52,7 @@ class [[nodiscard]] LeafChange {
   }
 
   // Gives the range a meaning without a backing, if it has none so far. False where it has: nothing was changed.
-  [[nodiscard]] bool fill(const Meaning& meaning) {
+  [[nodiscard, gnu::always_inline]] bool fill(const Meaning& meaning) {
     leaf_->lock.assert_held();
     const unsigned index = leaf_->first_run_from(first_);
     if (index < leaf_->runs() && leaf_->run(index).first() <= last_) {
@@ -62,7 +62,7 @@ class [[nodiscard]] LeafChange {
     return true;
   }
   // Takes away what the range means; returns the pages that meant something.
-  PageCount clear(TlbGather<F>& gather) {
+  [[gnu::always_inline]] PageCount clear(TlbGather<F>& gather) {
     leaf_->lock.assert_held();
     tables_.clear_pages(*leaf_, first_, last_, gather);
     return PageCount(leaf_->assign(first_, last_, nullptr, gather));

@@ -155,6 +155,7 @@ struct alignas(kCacheLine) Node : EpochEntry {
     return runs() == 1 && run(0).first() == 0 && run(0).last() == slot_count - 1U;
   }
 
+  [[nodiscard]] bool has_room(unsigned extra) const VELLUM_REQUIRES(lock) { return runs() + extra <= run_capacity(); }
   // Makes room for `extra` more runs, so that the functions below cannot fail. Error: no_memory, nothing changed.
   [[nodiscard]] Result<void> reserve_runs(unsigned extra) VELLUM_REQUIRES(lock);
   // Gives slots first..last a meaning or, with null, none. Returns how many of them meant something before. Takes a
@@ -186,9 +187,9 @@ struct alignas(kCacheLine) Node : EpochEntry {
     return block != nullptr ? block->capacity : kInlineRuns;
   }
   unsigned assign_any(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) VELLUM_REQUIRES(lock);
-  void open_gap(unsigned index) VELLUM_REQUIRES(lock);
-  void close_gap(unsigned index) VELLUM_REQUIRES(lock);
-  [[nodiscard]] unsigned cut(unsigned index, unsigned first, unsigned last) VELLUM_REQUIRES(lock);
+  void open_gap(Run* array, unsigned index) VELLUM_REQUIRES(lock);
+  void close_gap(Run* array, unsigned index) VELLUM_REQUIRES(lock);
+  [[nodiscard]] unsigned cut(unsigned index, const RunValue& run, unsigned first, unsigned last) VELLUM_REQUIRES(lock);
   // Puts the first `made` of `values` in the place of the runs [from, to).
   void substitute(unsigned from, unsigned to, const RunValue* values, unsigned made, MeaningSink& sink)
       VELLUM_REQUIRES(lock);

@@ -181,6 +181,7 @@ class AddressSpace : public FamilyMember<F> {
     VpnRange pages;
     Placement placement;
   };
+  [[nodiscard]] std::optional<VirtAddr> map_shortly(const Request& request);
   [[nodiscard]] Result<void> check_request(const Request& request, PageCount pages) const;
   [[nodiscard]] Result<void> check_fixed(VirtAddr address, PageCount pages) const;
   [[nodiscard]] static PageIndex first_page_of(const Request& request);
