@@ -162,19 +162,22 @@ void PhysicalMemory::free_chain(Pfn first) {
     }
     return;
   }
-  const CpuSection section(machine_);
-  FrameStack& stack = this_cpu().dirty;
+  constexpr unsigned kMostAtOnce = 128;  // interrupts wait for a section to end
   while (first != Frame::kNoFrame) {
-    Frame& freed = frame(first);
-    VELLUM_ASSERT(is_managed(first) && freed.order() == Order(0));
-    VELLUM_CHECK(freed.kind() != FrameKind::free);  // freed twice, or never allocated
-    const Pfn next = freed.next();
-    freed.end_use();
-    if (stack.size() == stack_limit_) {
-      give_up_half(stack, Contents::any);
+    const CpuSection section(machine_);
+    FrameStack& stack = this_cpu().dirty;
+    for (unsigned i = 0; i < kMostAtOnce && first != Frame::kNoFrame; ++i) {
+      Frame& freed = frame(first);
+      VELLUM_ASSERT(is_managed(first) && freed.order() == Order(0));
+      VELLUM_CHECK(freed.kind() != FrameKind::free);  // freed twice, or never allocated
+      const Pfn next = freed.next();
+      freed.end_use();
+      if (stack.size() == stack_limit_) {
+        give_up_half(stack, Contents::any);
+      }
+      stack.push(first);
+      first = next;
     }
-    stack.push(first);
-    first = next;
   }
 }
 

@@ -20,7 +20,7 @@ class LeafPath {
   // The leaf of a page, not locked; null where there is none with such a way. The other functions are for the page that
   // was found last.
   [[nodiscard]] Node* find(const Tree& tree, const Tables<F>& tables, Vpn page) {
-    const std::uint32_t shape = tree.shape.load(std::memory_order_acquire);
+    const std::uint64_t shape = tree.shape.load(std::memory_order_acquire);
     if (table_of(page) == table_ && shape == shape_) [[likely]] {
       return nodes_[1];
     }
@@ -67,7 +67,7 @@ class LeafPath {
   }
 
   std::uint64_t table_ = kNone;
-  std::uint32_t shape_ = 0;
+  std::uint64_t shape_ = 0;
   Node* nodes_[F::kLevels + 1] = {};
 };
 

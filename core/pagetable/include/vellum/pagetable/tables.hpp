@@ -66,9 +66,8 @@ class Tables {
   [[nodiscard]] Node& child(Entry entry, const Node& node) const {
     return *memory().frame(Codec::frame(entry, node.level)).template owner<Node>();
   }
-  //   // The node that an entry of `level` names, where it is plain that only this entry names it (or that it is an
-  //   object's):
-  // the hardware writes through it. Null for all other entries.
+  // The node that an entry of `level` names, where it is plain that only this entry names it, or that it is an
+  // object's: the hardware writes through it. Null for all other entries.
   [[nodiscard]] Node* own_child(Entry entry, unsigned level) const {
     if (!F::restricts(level)) {
       Node* const node = Codec::state(entry, level) == EntryState::table
