@@ -13,6 +13,9 @@
 #include <vellum/pc/instructions.hpp>
 #include <vellum/pc/per_cpu.hpp>
 
+// clear_page.S
+extern "C" void vellum_clear_page(std::byte* page);
+
 namespace vellum::pc {
 
 // A pointer to physical memory. The range must lie in the direct map; it may be a device's or the firmware's.
@@ -37,6 +40,7 @@ class Machine {
 
   [[nodiscard]] Window window(Pfn frame) const { return Window(direct_mapped<std::byte>(address_of(frame))); }
 
+  void clear_page(std::byte* page) { vellum_clear_page(page); }
   [[nodiscard]] CpuIndex current_cpu() const { return this_cpu().index; }
   [[nodiscard]] unsigned cpu_count() const { return 1; }
 
