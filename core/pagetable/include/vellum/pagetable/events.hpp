@@ -17,6 +17,7 @@ enum class MemoryEvent : std::uint8_t {
   reused,         // a write to a page that nobody shares any more, or that was clean
   swapped_in,
   table_made,
+  table_dropped,
   flushed,    // the CPU that changed a table flushed its own TLB
   shot_down,  // and interrupted others, for theirs
   kCount,
