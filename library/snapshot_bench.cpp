@@ -53,7 +53,7 @@ void restore(benchmark::State& state, bool spread) {
   const Counters after = setup.machine.counters().value();
   const auto rounds = static_cast<double>(state.iterations());
   state.counters["write_us"] = writing / rounds;
-  state.counters["tables"] = static_cast<double>(after.tables_dropped - before.tables_dropped) / rounds;
+  state.counters["tables"] = static_cast<double>(after.tables_restored - before.tables_restored) / rounds;
   state.counters["pages"] = static_cast<double>(after.pages_copied - before.pages_copied) / rounds;
 }
 

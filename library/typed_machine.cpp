@@ -167,7 +167,8 @@ Counters TypedMachine<F>::counters() const {
           .pages_reused = events.total(MemoryEvent::reused),
           .object_pages = events.total(MemoryEvent::object_mapped),
           .tables_made = events.total(MemoryEvent::table_made),
-          .tables_dropped = events.total(MemoryEvent::table_dropped)};
+          .tables_dropped = events.total(MemoryEvent::table_dropped),
+          .tables_restored = events.total(MemoryEvent::table_restored)};
 }
 
 template <class F>

@@ -256,6 +256,7 @@ struct Counters {
   std::uint64_t object_pages = 0;  // pages of objects that were put into tables
   std::uint64_t tables_made = 0;   // page tables
   std::uint64_t tables_dropped = 0;
+  std::uint64_t tables_restored = 0;  // compared with a snapshot's, entry by entry
 };
 
 struct MemoryUse {

@@ -18,6 +18,7 @@ enum class MemoryEvent : std::uint8_t {
   swapped_in,
   table_made,
   table_dropped,
+  table_restored,  // its entries were compared with those of a snapshot
   flushed,    // the CPU that changed a table flushed its own TLB
   shot_down,  // and interrupted others, for theirs
   kCount,

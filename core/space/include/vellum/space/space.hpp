@@ -238,8 +238,14 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Result<void> share_root_with(AddressSpace& child);
 
   // restore.cpp
-  [[nodiscard]] Result<void> take_root_of(AddressSpace& snapshot, TlbGather<F>& gather);
-  [[nodiscard]] Entry share_child(Node& root, unsigned slot, Node& child) VELLUM_REQUIRES(root.lock);
+  [[nodiscard]] Result<void> restore_root(AddressSpace& snapshot, TlbGather<F>& gather);
+  [[nodiscard]] bool restore_entries(Node& to, Node& from, TlbGather<F>& gather) VELLUM_REQUIRES(to.lock, from.lock);
+  [[nodiscard]] bool restore_page(Node& to, Node& from, unsigned slot, TlbGather<F>& gather)
+      VELLUM_REQUIRES(to.lock, from.lock);
+  [[nodiscard]] bool restore_table(Node& to, Node& from, unsigned slot, TlbGather<F>& gather)
+      VELLUM_REQUIRES(to.lock, from.lock);
+  [[nodiscard]] bool restore_in_place(Node& to, Node& from, TlbGather<F>& gather);
+  [[nodiscard]] Entry share_child(Node& node, unsigned slot, Node& child) VELLUM_REQUIRES(node.lock);
 
   // query.cpp
   void add_residence(Node& node, Residence& sum);
