@@ -19,8 +19,8 @@ enum class MemoryEvent : std::uint8_t {
   table_made,
   table_dropped,
   table_restored,  // its entries were compared with those of a snapshot
-  flushed,    // the CPU that changed a table flushed its own TLB
-  shot_down,  // and interrupted others, for theirs
+  flushed,         // the CPU that changed a table flushed its own TLB
+  shot_down,       // and interrupted others, for theirs
   kCount,
 };
 
