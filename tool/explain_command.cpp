@@ -3,8 +3,9 @@
 
 #include <vellum/layout/explain.hpp>
 
+#include "inspect/live_view.hpp"
+#include "inspect/select.hpp"
 #include "machine_options.hpp"
-#include "parse.hpp"
 #include "print.hpp"
 
 namespace vellum::tool {
@@ -17,9 +18,18 @@ constexpr const char* kExamples =
     "  vellum explain FFFFFC7F.FF5FFF00               just under the stack\n"
     "  vellum explain FFFFFFFF_FB800000 --json        the kernel's text, for a script\n"
     "  vellum explain 0xC3002000 --arch i386 --memory 1G\n"
+    "  vellum explain --live 0x400000                 in the program that runs now\n"
+    "  vellum explain --run test --process 7 0x400000\n"
     "\n"
     "An address is hexadecimal: 0x2a, FFFFFFFF.FBC00000 or FFFFFFFF_FBC00000.\n"
     "Exit status: 0, or 1 when the processor has no such address or there is no sound layout.";
+
+struct ExplainOptions {
+  MachineOptions machine;
+  RunSelection selection;
+  VirtAddr address;
+  bool is_live = false;
+};
 
 struct AccessName {
   Access access;
@@ -34,17 +44,48 @@ std::string clue_text(const AddressMap& map, const Explanation& explanation) {
 
 void print_field(const char* name, const std::string& value) { fmt::print("{:<10}{}\n", name, value); }
 
+// What an access leads to: by the layout alone or, with a view of a running kernel, by what is there now.
+std::string outcome_text(const LayoutRegion& region, const LiveView* view, Privilege privilege, Access access) {
+  return view != nullptr ? live_outcome(*view, region, privilege, access)
+                         : describe(outcome_of(region, privilege, access));
+}
+
 // Accesses with the same outcome share a line.
-void print_outcomes(const char* who, const LayoutRegion& region, Privilege privilege) {
+void print_outcomes(const char* who, const LayoutRegion& region, const LiveView* view, Privilege privilege) {
+  std::string texts[std::size(kAccesses)];
+  for (std::size_t i = 0; i < std::size(kAccesses); ++i) {
+    texts[i] = outcome_text(region, view, privilege, kAccesses[i].access);
+  }
   for (std::size_t i = 0; i < std::size(kAccesses);) {
-    const Outcome outcome = outcome_of(region, privilege, kAccesses[i].access);
     std::string names = kAccesses[i].name;
-    const bool is_first = i == 0;
-    for (++i; i < std::size(kAccesses) && outcome_of(region, privilege, kAccesses[i].access) == outcome; ++i) {
+    const std::size_t first = i;
+    for (++i; i < std::size(kAccesses) && texts[i] == texts[first]; ++i) {
       names += fmt::format(", {}", kAccesses[i].name);
     }
-    print_field(is_first ? who : "", fmt::format("{}: {}", names, describe(outcome)));
+    print_field(first == 0 ? who : "", fmt::format("{}: {}", names, texts[first]));
   }
+}
+
+void print_live(const LiveView& view) {
+  const std::uint64_t address = view.path.address.value();
+  const Neighbours near = view.neighbours();
+  print_field("process", view.path.process == 0
+                             ? "none: the kernel's own tables"
+                             : fmt::format("{} (pid {})", view.path.process_name, view.path.process));
+  if (near.at != nullptr) {
+    print_field("mapping", mapping_text(*near.at));
+  } else if (view.path.process != 0) {
+    print_field("mapping", "none");
+  }
+  if (near.above != nullptr) {
+    print_field("", fmt::format("{} above it: {}", size_text(ByteCount(near.above->start - address)),
+                                mapping_text(*near.above)));
+  }
+  if (near.below != nullptr) {
+    print_field(
+        "", fmt::format("{} below it: {}", size_text(ByteCount(address - near.below->end)), mapping_text(*near.below)));
+  }
+  print_field("tables", path_summary(view.path));
 }
 
 std::string distance_text(ByteCount distance, const char* direction) {
@@ -72,7 +113,7 @@ std::string below_text(const Explanation& explanation, Arch arch) {
                      address_text(explanation.below->range.last(), arch), distance_text(explanation.to_below, "below"));
 }
 
-void print_text(const AddressMap& map, const Explanation& explanation) {
+void print_text(const AddressMap& map, const Explanation& explanation, const LiveView* view) {
   const Arch arch = map.arch();
   const LayoutRegion& region = *explanation.region;
   const RegionRow& row = *region.row;
@@ -96,8 +137,11 @@ void print_text(const AddressMap& map, const Explanation& explanation) {
   if (explanation.clue != Clue::none) {
     print_field("meaning", clue_text(map, explanation));
   }
-  print_outcomes("program", region, Privilege::user);
-  print_outcomes("kernel", region, Privilege::kernel);
+  if (view != nullptr) {
+    print_live(*view);
+  }
+  print_outcomes("program", region, view, Privilege::user);
+  print_outcomes("kernel", region, view, Privilege::kernel);
   print_field("above", above_text(explanation, arch));
   print_field("below", below_text(explanation, arch));
 }
@@ -128,7 +172,22 @@ nlohmann::ordered_json heading_json(const AddressMap& map, VirtAddr address) {
           {"address", hex_text(address.value())}};
 }
 
-void print_json(const AddressMap& map, const Explanation& explanation) {
+nlohmann::ordered_json live_json(const LiveView& view, const LayoutRegion& region) {
+  const Neighbours near = view.neighbours();
+  const auto text = [](const Mapping* mapping) {
+    return mapping == nullptr ? nlohmann::ordered_json() : nlohmann::ordered_json(mapping_text(*mapping));
+  };
+  nlohmann::ordered_json json = {{"process", view.path.process},      {"name", view.path.process_name},
+                                 {"mapping", text(near.at)},          {"mapping_above", text(near.above)},
+                                 {"mapping_below", text(near.below)}, {"tables", path_summary(view.path)}};
+  for (const auto& [access, name] : kAccesses) {
+    json["user_access"][name] = live_outcome(view, region, Privilege::user, access);
+    json["kernel_access"][name] = live_outcome(view, region, Privilege::kernel, access);
+  }
+  return json;
+}
+
+void print_json(const AddressMap& map, const Explanation& explanation, const LiveView* view) {
   const LayoutRegion& region = *explanation.region;
   nlohmann::ordered_json document = heading_json(map, explanation.address);
   document["region"] = region_json(region, map);
@@ -140,7 +199,44 @@ void print_json(const AddressMap& map, const Explanation& explanation) {
   document["kernel_access"] = outcomes_json(region, Privilege::kernel);
   document["above"] = neighbour_json(explanation.above, explanation.to_above, map);
   document["below"] = neighbour_json(explanation.below, explanation.to_below, map);
-  fmt::print("{}\n", document.dump(2));
+  if (view != nullptr) {
+    document["live"] = live_json(*view, region);
+  }
+  fmt::print("{}\n", document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+}
+
+// What a run says of an address: the map by which its kernel is laid out, and what is there.
+ExitStatus print_live_explanation(const ExplainOptions& options) {
+  auto run = RunClient::find(options.selection.run);
+  if (!run.has_value()) {
+    return complain(run.error());
+  }
+  Json question = options.selection.question("walk");
+  question["address"] = hex_text(options.address.value());
+  const auto answer = run->ask(question);
+  if (!answer.has_value()) {
+    return complain(answer.error());
+  }
+  auto path = parse_path(*answer);
+  const auto map = map_of(*answer);
+  if (!path.has_value() || !map.has_value()) {
+    return path.has_value() ? ExitStatus::no_answer : complain(path.error());
+  }
+  LiveView view{.path = std::move(*path), .maps = {}};
+  if (view.path.process != 0) {
+    const auto maps = run->ask(options.selection.question("maps"));
+    if (!maps.has_value() || !maps->is_string()) {
+      return complain(maps.has_value() ? "the kernel tells no mappings" : maps.error());
+    }
+    view.maps = parse_maps(maps->get<std::string>());
+  }
+  const auto explanation = explain(*map, options.address);
+  if (!explanation.has_value()) {
+    return complain("the kernel's layout has no such address");
+  }
+  options.machine.format == OutputFormat::json ? print_json(*map, *explanation, &view)
+                                               : print_text(*map, *explanation, &view);
+  return ExitStatus::ok;
 }
 
 ExitStatus print_explanation(const MachineOptions& options, VirtAddr address) {
@@ -158,7 +254,8 @@ ExitStatus print_explanation(const MachineOptions& options, VirtAddr address) {
     }
     return ExitStatus::no_answer;
   }
-  options.format == OutputFormat::json ? print_json(*map, *explanation) : print_text(*map, *explanation);
+  options.format == OutputFormat::json ? print_json(*map, *explanation, nullptr)
+                                       : print_text(*map, *explanation, nullptr);
   return ExitStatus::ok;
 }
 
@@ -167,26 +264,22 @@ ExitStatus print_explanation(const MachineOptions& options, VirtAddr address) {
 void add_explain_command(CLI::App& app, ExitStatus& status) {
   CLI::App* const command =
       app.add_subcommand("explain", "Say what lies at an address, and what an access to it would mean");
-  const auto options = std::make_shared<MachineOptions>();
-  const auto address = std::make_shared<VirtAddr>();
-  command
-      ->add_option_function<std::string>(
-          "ADDRESS",
-          [address](const std::string& text) {
-            const auto parsed = parse_address(text);
-            if (!parsed.has_value()) {
-              throw CLI::ValidationError(
-                  "ADDRESS",
-                  fmt::format("'{}' is no address; write 0x2a, FFFFFFFF.FBC00000 or FFFFFFFF_FBC00000", text));
-            }
-            *address = *parsed;
-          },
-          "The address, hexadecimal")
-      ->type_name("")
-      ->required();
-  add_machine_options(*command, *options);
+  const auto options = std::make_shared<ExplainOptions>();
+  add_address_option(*command, options->address);
+  add_machine_options(*command, options->machine);
+  CLI::Option* const live = command->add_flag("--live", options->is_live, "Also look at what is there in a run");
+  add_run_option(*command, options->selection);
+  add_process_option(*command, options->selection);
+  for (const char* const fixed : {"--arch", "--memory", "--user"}) {
+    for (CLI::Option* const option : {live, command->get_option("--run"), command->get_option("--process")}) {
+      option->excludes(fixed);
+    }
+  }
   command->footer(kExamples);
-  command->callback([options, address, &status] { status = print_explanation(*options, *address); });
+  command->callback([options, &status] {
+    status = options->is_live || options->selection.is_given() ? print_live_explanation(*options)
+                                                               : print_explanation(options->machine, options->address);
+  });
 }
 
 }  // namespace vellum::tool
