@@ -66,34 +66,33 @@ void print_outcomes(const char* who, const LayoutRegion& region, const LiveView*
   }
 }
 
-void print_live(const LiveView& view) {
-  const std::uint64_t address = view.path.address.value();
-  const Neighbours near = view.neighbours();
-  print_field("process", view.path.process == 0
-                             ? "none: the kernel's own tables"
-                             : fmt::format("{} (pid {})", view.path.process_name, view.path.process));
-  if (near.at != nullptr) {
-    print_field("mapping", mapping_text(*near.at));
-  } else if (view.path.process != 0) {
-    print_field("mapping", "none");
-  }
-  if (near.above != nullptr) {
-    print_field("", fmt::format("{} above it: {}", size_text(ByteCount(near.above->start - address)),
-                                mapping_text(*near.above)));
-  }
-  if (near.below != nullptr) {
-    print_field(
-        "", fmt::format("{} below it: {}", size_text(ByteCount(address - near.below->end)), mapping_text(*near.below)));
-  }
-  print_field("tables", path_summary(view.path));
-}
-
 std::string distance_text(ByteCount distance, const char* direction) {
   if (distance.is_zero()) {
     return fmt::format("directly {}", direction);
   }
   const std::string exact = distance < ByteCount(1024) ? "" : fmt::format(" ({:#x})", distance.value());
   return fmt::format("{}{} {}", size_text(distance), exact, direction);
+}
+
+void print_live(const LiveView& view, const LayoutRegion& region) {
+  const std::uint64_t address = view.path.address.value();
+  const Neighbours near = view.neighbours();
+  print_field("process", view.path.process == 0
+                             ? "none: the kernel's own tables"
+                             : fmt::format("{} (pid {})", view.path.process_name, view.path.process));
+  print_field("tables", path_summary(view.path));
+  if (view.path.process == 0 || region.row->accessor == Accessor::kernel) {
+    return;
+  }
+  print_field("mapping", near.at != nullptr ? mapping_text(*near.at) : "none");
+  if (near.above != nullptr) {
+    print_field("", fmt::format("{}: {}", distance_text(ByteCount(near.above->start - address), "above"),
+                                mapping_text(*near.above)));
+  }
+  if (near.below != nullptr) {
+    print_field("", fmt::format("{}: {}", distance_text(ByteCount(address - near.below->end), "below"),
+                                mapping_text(*near.below)));
+  }
 }
 
 std::string above_text(const Explanation& explanation, Arch arch) {
@@ -138,7 +137,7 @@ void print_text(const AddressMap& map, const Explanation& explanation, const Liv
     print_field("meaning", clue_text(map, explanation));
   }
   if (view != nullptr) {
-    print_live(*view);
+    print_live(*view, region);
   }
   print_outcomes("program", region, view, Privilege::user);
   print_outcomes("kernel", region, view, Privilege::kernel);
