@@ -47,10 +47,10 @@ void RunHost::on_window_size(std::uint32_t rows, std::uint32_t columns) {
 bool RunHost::on_inspect(const run::InspectRequest& request) {
   {
     const LockGuard guard(question_lock_);
-    if (question_) {
+    if (question_count_ == run::kMostQuestions) {
       return false;
     }
-    question_ = request;
+    questions_[(first_question_ + question_count_++) % run::kMostQuestions] = request;
   }
   question_queue_.wake_all();
   return true;
@@ -58,12 +58,13 @@ bool RunHost::on_inspect(const run::InspectRequest& request) {
 
 std::optional<run::InspectRequest> RunHost::question() const {
   const LockGuard guard(question_lock_);
-  return question_;
+  return question_count_ != 0 ? std::optional(questions_[first_question_]) : std::nullopt;
 }
 
 void RunHost::done_with_question() {
   const LockGuard guard(question_lock_);
-  question_.reset();
+  first_question_ = (first_question_ + 1) % run::kMostQuestions;
+  --question_count_;
 }
 
 void RunHost::on_go_on() {

@@ -36,7 +36,7 @@ class RunHost final : public run::Listener {
   // Signals that the host sends go to these processes.
   void set_signal_handler(void (*handler)(unix::Signal)) { on_signal_ = handler; }
 
-  // What the host asks about the kernel: one question at a time, until done_with_question().
+  // What the host asks about the kernel: the question that waits longest, until done_with_question().
   [[nodiscard]] std::optional<run::InspectRequest> question() const VELLUM_EXCLUDES(question_lock_);
   void done_with_question() VELLUM_EXCLUDES(question_lock_);
   // Woken when one came.
@@ -66,7 +66,9 @@ class RunHost final : public run::Listener {
   InputUser* user_ = nullptr;
   void (*on_signal_)(unix::Signal) = nullptr;
   mutable Spinlock question_lock_{LockRank::leaf};
-  std::optional<run::InspectRequest> question_ VELLUM_GUARDED_BY(question_lock_);
+  run::InspectRequest questions_[run::kMostQuestions] VELLUM_GUARDED_BY(question_lock_) = {};
+  std::size_t first_question_ VELLUM_GUARDED_BY(question_lock_) = 0;
+  std::size_t question_count_ VELLUM_GUARDED_BY(question_lock_) = 0;
   unix::WaitQueue question_queue_;
   std::atomic<bool> may_go_on_{false};
   unix::WaitQueue go_on_queue_;

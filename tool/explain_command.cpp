@@ -27,7 +27,7 @@ constexpr const char* kExamples =
 struct ExplainOptions {
   MachineOptions machine;
   RunSelection selection;
-  VirtAddr address;
+  std::vector<VirtAddr> addresses;
   bool is_live = false;
 };
 
@@ -204,58 +204,65 @@ void print_json(const AddressMap& map, const Explanation& explanation, const Liv
   fmt::print("{}\n", document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
-// What a run says of an address: the map by which its kernel is laid out, and what is there.
-ExitStatus print_live_explanation(const ExplainOptions& options) {
+// What a run says of addresses: by the map by which its kernel is laid out, and what is there.
+ExitStatus print_live_explanations(const ExplainOptions& options) {
   auto run = RunClient::find(options.selection.run);
   if (!run.has_value()) {
     return complain(run.error());
   }
-  Json question = options.selection.question("walk");
-  question["address"] = hex_text(options.address.value());
-  const auto answer = run->ask(question);
-  if (!answer.has_value()) {
-    return complain(answer.error());
-  }
-  auto path = parse_path(*answer);
-  const auto map = map_of(*answer);
-  if (!path.has_value() || !map.has_value()) {
-    return path.has_value() ? ExitStatus::no_answer : complain(path.error());
-  }
-  LiveView view{.path = std::move(*path), .maps = {}};
-  if (view.path.process != 0) {
-    const auto maps = run->ask(options.selection.question("maps"));
-    if (!maps.has_value() || !maps->is_string()) {
-      return complain(maps.has_value() ? "the kernel tells no mappings" : maps.error());
+  std::vector<Mapping> maps;
+  if (options.selection.process != 0) {
+    const auto text = run->ask(options.selection.question("maps"));
+    if (!text.has_value() || !text->is_string()) {
+      return complain(text.has_value() ? "the kernel tells no mappings" : text.error());
     }
-    view.maps = parse_maps(maps->get<std::string>());
+    maps = parse_maps(text->get<std::string>());
   }
-  const auto explanation = explain(*map, options.address);
-  if (!explanation.has_value()) {
-    return complain("the kernel's layout has no such address");
+  for (const auto& answer : run->ask_all(walk_questions(options.selection, options.addresses))) {
+    const auto path = answer.has_value() ? parse_path(*answer) : std::unexpected(answer.error());
+    if (!path.has_value()) {
+      return complain(path.error());
+    }
+    const auto map = map_of(*answer);
+    if (!map.has_value()) {
+      return ExitStatus::no_answer;
+    }
+    const auto explanation = explain(*map, path->address);
+    const LiveView view{.path = *path, .maps = maps};
+    options.machine.format == OutputFormat::json ? print_json(*map, *explanation, &view)
+                                                 : print_text(*map, *explanation, &view);
   }
-  options.machine.format == OutputFormat::json ? print_json(*map, *explanation, &view)
-                                               : print_text(*map, *explanation, &view);
   return ExitStatus::ok;
 }
 
-ExitStatus print_explanation(const MachineOptions& options, VirtAddr address) {
-  const auto map = make_map(options, kSchema);
-  if (!map.has_value()) {
-    return ExitStatus::no_answer;
-  }
-  const auto explanation = explain(*map, address);
+ExitStatus print_explanation(const MachineOptions& options, const AddressMap& map, VirtAddr address) {
+  const auto explanation = explain(map, address);
   if (!explanation.has_value()) {
     fmt::print(stderr, "vellum: {:#x} is above the 4 GiB that an i386 processor can address\n", address.value());
     if (options.format == OutputFormat::json) {
-      nlohmann::ordered_json document = heading_json(*map, address);
+      nlohmann::ordered_json document = heading_json(map, address);
       document["region"] = nullptr;
       fmt::print("{}\n", document.dump(2));
     }
     return ExitStatus::no_answer;
   }
-  options.format == OutputFormat::json ? print_json(*map, *explanation, nullptr)
-                                       : print_text(*map, *explanation, nullptr);
+  options.format == OutputFormat::json ? print_json(map, *explanation, nullptr)
+                                       : print_text(map, *explanation, nullptr);
   return ExitStatus::ok;
+}
+
+ExitStatus print_explanations(const ExplainOptions& options) {
+  if (options.is_live || options.selection.is_given()) {
+    return print_live_explanations(options);
+  }
+  const auto map = make_map(options.machine, kSchema);
+  ExitStatus status = map.has_value() ? ExitStatus::ok : ExitStatus::no_answer;
+  for (std::size_t i = 0; map.has_value() && i < options.addresses.size(); ++i) {
+    if (print_explanation(options.machine, *map, options.addresses[i]) != ExitStatus::ok) {
+      status = ExitStatus::no_answer;
+    }
+  }
+  return status;
 }
 
 }  // namespace
@@ -264,7 +271,7 @@ void add_explain_command(CLI::App& app, ExitStatus& status) {
   CLI::App* const command =
       app.add_subcommand("explain", "Say what lies at an address, and what an access to it would mean");
   const auto options = std::make_shared<ExplainOptions>();
-  add_address_option(*command, options->address);
+  add_address_option(*command, options->addresses);
   add_machine_options(*command, options->machine);
   CLI::Option* const live = command->add_flag("--live", options->is_live, "Also look at what is there in a run");
   add_run_option(*command, options->selection);
@@ -275,10 +282,7 @@ void add_explain_command(CLI::App& app, ExitStatus& status) {
     }
   }
   command->footer(kExamples);
-  command->callback([options, &status] {
-    status = options->is_live || options->selection.is_given() ? print_live_explanation(*options)
-                                                               : print_explanation(options->machine, options->address);
-  });
+  command->callback([options, &status] { status = print_explanations(*options); });
 }
 
 }  // namespace vellum::tool

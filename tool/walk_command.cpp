@@ -28,23 +28,26 @@ constexpr const char* kMapsExamples =
 
 struct InspectOptions {
   RunSelection selection;
-  VirtAddr address;
+  std::vector<VirtAddr> addresses;
   bool json = false;
 };
 
-ExitStatus print_walk(const InspectOptions& options) {
-  Json question = options.selection.question("walk");
-  question["address"] = hex_text(options.address.value());
-  const auto answer = ask_run(options.selection, question);
-  if (!answer.has_value()) {
+ExitStatus print_walks(const InspectOptions& options) {
+  const auto answers = ask_run_all(options.selection, walk_questions(options.selection, options.addresses));
+  if (!answers.has_value()) {
     return ExitStatus::no_answer;
   }
-  const auto path = parse_path(*answer);
-  if (!path.has_value()) {
-    return complain(path.error());
+  ExitStatus status = ExitStatus::ok;
+  for (const Json& answer : *answers) {
+    const auto path = parse_path(answer);
+    if (!path.has_value()) {
+      return complain(path.error());
+    }
+    const char* const between = options.json || &answer == &answers->front() ? "" : "\n";
+    fmt::print("{}{}", between, options.json ? path_json(*path).dump(2) + "\n" : path_text(*path));
+    status = path->entries.empty() ? ExitStatus::no_answer : status;
   }
-  fmt::print("{}", options.json ? path_json(*path).dump(2) + "\n" : path_text(*path));
-  return path->entries.empty() ? ExitStatus::no_answer : ExitStatus::ok;
+  return status;
 }
 
 Json mapping_json(const Mapping& mapping) {
@@ -87,12 +90,12 @@ void add_walk_command(CLI::App& app, ExitStatus& status) {
   CLI::App* const command =
       app.add_subcommand("walk", "Show the page tables of a run that lead to an address, level by level");
   const auto options = std::make_shared<InspectOptions>();
-  add_address_option(*command, options->address);
+  add_address_option(*command, options->addresses);
   add_run_option(*command, options->selection);
   add_process_option(*command, options->selection);
   command->add_flag("--json", options->json, "Print JSON");
   command->footer(kWalkExamples);
-  command->callback([options, &status] { status = print_walk(*options); });
+  command->callback([options, &status] { status = print_walks(*options); });
 }
 
 void add_maps_command(CLI::App& app, ExitStatus& status) {

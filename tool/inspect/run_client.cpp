@@ -88,8 +88,8 @@ std::expected<RunClient, std::string> RunClient::find(const std::string& wanted)
 }
 
 std::expected<std::string, std::string> RunClient::receive_line() {
-  std::string line;
-  while (!line.ends_with('\n')) {
+  std::size_t end = 0;
+  while ((end = received_.find('\n')) == std::string::npos) {
     pollfd source = {socket_.number(), POLLIN, 0};
     if (poll(&source, 1, kPatience) == 0) {
       return std::unexpected(
@@ -101,16 +101,14 @@ std::expected<std::string, std::string> RunClient::receive_line() {
     if (count == 0 || (count < 0 && errno != EINTR)) {
       return std::unexpected(fmt::format("run {} ended before it answered", name_of(name_)));
     }
-    line.append(bytes, static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    received_.append(bytes, static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
   }
+  std::string line = received_.substr(0, end);
+  received_.erase(0, end + 1);
   return line;
 }
 
-std::expected<Json, std::string> RunClient::ask(const Json& question) {
-  const std::string line = question.dump() + "\n";
-  if (send(socket_.number(), line.data(), line.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(line.size())) {
-    return std::unexpected(fmt::format("run {} has ended", name_of(name_)));
-  }
+std::expected<Json, std::string> RunClient::receive_answer() {
   const auto received = receive_line();
   if (!received.has_value()) {
     return std::unexpected(received.error());
@@ -124,6 +122,22 @@ std::expected<Json, std::string> RunClient::ask(const Json& question) {
   }
   return answer.at("answer");
 }
+
+std::vector<std::expected<Json, std::string>> RunClient::ask_all(const std::vector<Json>& questions) {
+  std::vector<std::expected<Json, std::string>> answers;
+  std::string lines;
+  for (const Json& question : questions) {
+    lines += question.dump() + "\n";
+  }
+  const bool is_sent =
+      send(socket_.number(), lines.data(), lines.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(lines.size());
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    answers.push_back(is_sent ? receive_answer() : std::unexpected(fmt::format("run {} has ended", name_of(name_))));
+  }
+  return answers;
+}
+
+std::expected<Json, std::string> RunClient::ask(const Json& question) { return std::move(ask_all({question}).front()); }
 
 Json RunSelection::question(const char* ask) const {
   Json question = {{"ask", ask}};

@@ -25,15 +25,19 @@ class RunClient {
 
   [[nodiscard]] const ControlName& name() const { return name_; }
 
+  // The answers to questions, in order: asked together, so that a busy kernel answers them in one go.
+  [[nodiscard]] std::vector<std::expected<Json, std::string>> ask_all(const std::vector<Json>& questions);
   // The answer to a question; the error is the run's, or says why there is none.
   [[nodiscard]] std::expected<Json, std::string> ask(const Json& question);
 
  private:
   RunClient(ControlName name, Descriptor socket) : name_(std::move(name)), socket_(std::move(socket)) {}
   [[nodiscard]] std::expected<std::string, std::string> receive_line();
+  [[nodiscard]] std::expected<Json, std::string> receive_answer();
 
   ControlName name_;
   Descriptor socket_;
+  std::string received_;  // behind the last line
 };
 
 // Which run, and which process of it.

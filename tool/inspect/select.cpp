@@ -21,20 +21,22 @@ void add_process_option(CLI::App& command, RunSelection& selection) {
       ->check(CLI::Range(0, 1 << 22));
 }
 
-void add_address_option(CLI::App& command, VirtAddr& address) {
+void add_address_option(CLI::App& command, std::vector<VirtAddr>& addresses) {
   command
-      .add_option_function<std::string>(
+      .add_option_function<std::vector<std::string>>(
           "ADDRESS",
-          [&address](const std::string& text) {
-            const auto parsed = parse_address(text);
-            if (!parsed.has_value()) {
-              throw CLI::ValidationError(
-                  "ADDRESS",
-                  fmt::format("'{}' is no address; write 0x2a, FFFFFFFF.FBC00000 or FFFFFFFF_FBC00000", text));
+          [&addresses](const std::vector<std::string>& texts) {
+            for (const std::string& text : texts) {
+              const auto parsed = parse_address(text);
+              if (!parsed.has_value()) {
+                throw CLI::ValidationError(
+                    "ADDRESS",
+                    fmt::format("'{}' is no address; write 0x2a, FFFFFFFF.FBC00000 or FFFFFFFF_FBC00000", text));
+              }
+              addresses.push_back(*parsed);
             }
-            address = *parsed;
           },
-          "The address, hexadecimal")
+          "The address, hexadecimal; or several")
       ->type_name("")
       ->required();
 }
@@ -45,17 +47,34 @@ ExitStatus complain(const std::string& reason) {
 }
 
 std::optional<Json> ask_run(const RunSelection& selection, const Json& question) {
+  auto answers = ask_run_all(selection, std::vector<Json>{question});
+  return answers.has_value() ? std::optional(std::move(answers->front())) : std::nullopt;
+}
+
+std::optional<std::vector<Json>> ask_run_all(const RunSelection& selection, const std::vector<Json>& questions) {
   auto run = RunClient::find(selection.run);
   if (!run.has_value()) {
     complain(run.error());
     return std::nullopt;
   }
-  auto answer = run->ask(question);
-  if (!answer.has_value()) {
-    complain(answer.error());
-    return std::nullopt;
+  std::vector<Json> answers;
+  for (auto& answer : run->ask_all(questions)) {
+    if (!answer.has_value()) {
+      complain(answer.error());
+      return std::nullopt;
+    }
+    answers.push_back(std::move(*answer));
   }
-  return std::move(*answer);
+  return answers;
+}
+
+std::vector<Json> walk_questions(const RunSelection& selection, const std::vector<VirtAddr>& addresses) {
+  std::vector<Json> questions;
+  for (const VirtAddr address : addresses) {
+    questions.push_back(selection.question("walk"));
+    questions.back()["address"] = hex_text(address.value());
+  }
+  return questions;
 }
 
 std::optional<AddressMap> map_of(const Json& answer) {

@@ -41,7 +41,9 @@ std::string words_for(std::uint32_t error, const run::InspectRequest& request) {
     case ESRCH:
       return fmt::format("there is no process {}", request.process);
     case EFAULT:
-      return fmt::format("process {} has ended: it has no address space any more", request.process);
+      return request.process == run::InspectRequest::kFirstProcess
+                 ? "the program has not started yet, or has ended"
+                 : fmt::format("process {} has ended: it has no address space any more", request.process);
     case ENOMEM:
       return "the machine has no memory left for the answer";
     default:
@@ -64,21 +66,18 @@ void Questions::ask(ControlSocket::ClientId client, const Json& question) {
                        .process = process.get<std::int32_t>(),
                        .zero = 0,
                        .address = address.value_or(0)}});
-  if (waiting_.size() == 1) {
-    send_next();
-  }
+  send_some();
 }
 
-void Questions::send_next() {
-  text_.clear();
-  if (!waiting_.empty()) {
-    send_(make_inspect(waiting_.front().request));
+void Questions::send_some() {
+  while (sent_ < waiting_.size() && sent_ < run::kMostQuestions) {
+    send_(make_inspect(waiting_[sent_++].request));
   }
 }
 
 bool Questions::take(const Frame& frame) {
   const auto piece = answer_in(frame);
-  if (!piece.has_value() || waiting_.empty() || piece->head.number != waiting_.front().request.number) {
+  if (!piece.has_value() || sent_ == 0 || piece->head.number != waiting_.front().request.number) {
     return false;
   }
   text_ += piece->text;
@@ -100,7 +99,9 @@ void Questions::finish(std::uint32_t error) {
   }
   control_.answer(question.client, answer);
   waiting_.pop_front();
-  send_next();
+  --sent_;
+  text_.clear();
+  send_some();
 }
 
 }  // namespace vellum::tool

@@ -1,4 +1,4 @@
-// Questions of a run's control socket on their way to the kernel, one at a time, and the answers back.
+// Questions of a run's control socket on their way to the kernel, and the answers back.
 #pragma once
 
 #include <deque>
@@ -28,13 +28,14 @@ class Questions {
     ControlSocket::ClientId client;
     run::InspectRequest request;
   };
-  void send_next();
+  void send_some();
   void finish(std::uint32_t error);
 
   ControlSocket& control_;
   std::function<void(std::string)> send_;
-  std::deque<Question> waiting_;  // the first was sent
-  std::string text_;              // of its answer, so far
+  std::deque<Question> waiting_;  // in order; the first `sent_` were sent
+  std::size_t sent_ = 0;
+  std::string text_;  // of the first one's answer, so far
   std::uint32_t last_number_ = 0;
 };
 

@@ -36,7 +36,7 @@ class Listener {
   // Nobody reads what is sent to a stream any longer: is_closed() of it became true.
   virtual void on_output_closed() = 0;
   virtual void on_window_size(std::uint32_t rows, std::uint32_t columns) = 0;
-  // False where the host asks before it was answered.
+  // False where more questions wait for an answer than may.
   [[nodiscard]] virtual bool on_inspect(const InspectRequest& request) = 0;
   virtual void on_go_on() = 0;
   // The host broke the protocol, or is gone: nothing comes any more, and what is sent is lost.

@@ -2,6 +2,7 @@
 // directions, each a header and so many bytes. All numbers are little-endian.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace vellum::run {
@@ -39,6 +40,9 @@ struct InspectRequest {
 };
 static_assert(sizeof(InspectRequest) == 24);
 
+// So many may wait for their answers at a time. They are answered in order.
+inline constexpr std::size_t kMostQuestions = 64;
+
 // What an answer begins with; the rest is text.
 struct AnswerHead {
   std::uint32_t number;
@@ -61,7 +65,7 @@ enum class ToKernel : std::uint8_t {
   output_closed = 6,
   // The beginning of a `start` that is larger than a frame, cut anywhere; any number of these, before it.
   start_part = 7,
-  inspect = 8,  // InspectRequest; the next one only after the answer
+  inspect = 8,  // InspectRequest, while fewer than kMostQuestions wait for their answers
   go_on = 9,    // nothing is held any longer
 };
 
