@@ -251,7 +251,7 @@ class Ends(Case):
 
     def test_what_is_no_frame(self):
         for bad in ("b'\\xff' * 8", "bytes([0, 0, 0, 0, 99, 0, 0, 0])"):
-            shown = self.play(f"peer.channel.sendall({bad}); time.sleep(60)")
+            shown = self.play(f"peer.greet(); peer.channel.sendall({bad}); time.sleep(60)")
             self.assertEqual(shown.returncode, 125)
             self.assertIn("the kernel sent", shown.stderr.decode())
 

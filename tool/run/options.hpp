@@ -33,6 +33,9 @@ struct RunOptions {
   std::optional<std::string> report_path;
   bool strace = false;
   bool kernel_log = false;
+  bool hold = false;                 // before the program ends
+  std::string name;                  // by which others find the run; may be empty
+  std::optional<unsigned> gdb_port;  // where QEMU waits for a debugger
   std::optional<double> time_limit;  // seconds
   Engine engine = Engine::automatic;
   std::string kernel;                // the image; found by find_kernel() if empty

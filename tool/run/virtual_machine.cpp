@@ -119,6 +119,9 @@ std::vector<std::string> qemu_command(const MachineSettings& settings, int run_c
                                     settings.kernel,
                                     "-append",
                                     settings.command_line};
+  if (settings.gdb_port.has_value()) {
+    words.insert(words.end(), {"-gdb", fmt::format("tcp:127.0.0.1:{}", *settings.gdb_port)});
+  }
   if (settings.has_run_channel) {
     words.insert(words.end(),
                  {"-device", "virtio-serial-device,max_ports=2", "-chardev",

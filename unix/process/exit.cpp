@@ -214,6 +214,9 @@ void exit_thread(Thread& self, int code) {
     }
   }
   if (last) {
+    if (&process == process.system.first_process()) {
+      process.system.reporter.first_process_ends(process);
+    }
     end_session(process);
     end_process(process);
     if (did_exec(process)) {

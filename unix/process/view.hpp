@@ -1,33 +1,12 @@
-// Looking at another process: what keeps it from going away meanwhile.
+// Looking at another process.
 #pragma once
 
 #include <vellum/unix/process_system.hpp>
 #include <vellum/unix/process_view.hpp>
+#include <vellum/unix/held_program.hpp>
 #include <vellum/unix/text_sink.hpp>
 
 namespace vellum::unix {
-
-// A program that stays as long as this lives; nothing where the process runs none.
-class HeldProgram {
- public:
-  explicit HeldProgram(Program* program) : program_(program) {
-    if (program_ != nullptr) {
-      ProcessSystem::retain(*program_);
-    }
-  }
-  ~HeldProgram() {
-    if (program_ != nullptr) {
-      process_system().release(*program_);
-    }
-  }
-  HeldProgram(const HeldProgram&) = delete;
-  HeldProgram& operator=(const HeldProgram&) = delete;
-
-  [[nodiscard]] Program* get() const { return program_; }
-
- private:
-  Program* const program_;
-};
 
 // By the id of one of its threads, or its own. Null where there is none.
 [[nodiscard]] Process* process_by_any_id(ProcessId id) VELLUM_REQUIRES(process_lock);
