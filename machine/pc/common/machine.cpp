@@ -1,4 +1,5 @@
 #include <vellum/base/machine.hpp>
+#include <vellum/pc/cpus.hpp>
 
 namespace vellum::pc {
 
@@ -69,12 +70,38 @@ void Machine::flush_local(const TlbFlush& flush) {
   }
 }
 
+#if defined(__x86_64__)
+
+void Machine::flush_remote(const CpuSet& cpus, PhysAddr /*root*/, const TlbFlush& flush) { flush_cpus(cpus, flush); }
+
+void Machine::flush_everywhere(const TlbFlush& flush) {
+  flush_local(flush);
+  flush_other_cpus(flush);
+}
+
+#else
+
+void Machine::flush_remote(const CpuSet& /*cpus*/, PhysAddr /*root*/, const TlbFlush& /*flush*/) {
+  panic("TLB flush asked of a CPU that does not run");
+}
+
+void Machine::flush_everywhere(const TlbFlush& flush) { flush_local(flush); }
+
+#endif
+
 }  // namespace vellum::pc
 
 namespace vellum {
 
 HeldLocks& held_locks() { return pc::this_cpu().held_locks; }
 
-void relax(unsigned /*rounds*/) { pc::pause(); }
+void relax(unsigned /*rounds*/) {
+#if defined(__x86_64__)
+  if (pc::this_cpu().flushes_asked.load(std::memory_order_relaxed) != 0) {
+    pc::answer_flushes();
+  }
+#endif
+  pc::pause();
+}
 
 }  // namespace vellum
