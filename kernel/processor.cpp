@@ -2,6 +2,7 @@
 
 #include <vellum/pc/clock.hpp>
 #include <vellum/pc/console.hpp>
+#include <vellum/pc/cpus.hpp>
 #include <vellum/pc/interrupts.hpp>
 #include <vellum/pc/power.hpp>
 #include <vellum/pc/thread.hpp>
@@ -86,6 +87,8 @@ void call(pc::TrapFrame& frame) { unix::on_system_call(registers_of(frame)); }
 void call_in_system(pc::TrapFrame& frame) {
   const unix::InSystem in_system;
   unix::on_system_call(registers_of(frame));
+  // The interrupt of who sent a signal meanwhile has not come yet, but the call may have failed for it.
+  unix::on_call();
 }
 
 }  // namespace
@@ -241,8 +244,7 @@ void wait_for_interrupt() {
   if (!ticks) {
     pc::stop_ticks();
   }
-  // An interrupt is let in only after the instruction that follows STI, so none comes before the CPU waits.
-  asm volatile("sti; hlt; cli" : : : "memory");
+  pc::rest();
   if (!ticks) {
     pc::start_ticks(kTickLength.value());
   }

@@ -42,11 +42,8 @@ double seconds(Clock::duration duration) { return std::chrono::duration<double>(
 }  // namespace
 
 Json make_report(const RunOptions& options, const RunRecord& record, const std::string& engine) {
-  Json report = {{"schema", "vellum.report/1"},
-                 {"program", options.program},
-                 {"user", name_of(options.user)},
-                 {"memory", options.memory.value()},
-                 {"engine", engine}};
+  Json report = {{"schema", "vellum.report/1"},      {"program", options.program}, {"user", name_of(options.user)},
+                 {"memory", options.memory.value()}, {"cpus", options.cpus},       {"engine", engine}};
   report["status"] = record.end.status;
   Json verdict = {{"reason", reason_of(record)}};
   if (record.end.kind == EndKind::exited && WIFSIGNALED(record.end.wait_status)) {

@@ -81,8 +81,10 @@ void Scheduler::take(Thread& thread) {
 
 // The first of the CPU's own queue; else, of the longest queue, the first that may run here.
 Thread* Scheduler::take_next(unsigned self) {
-  if (Thread* const own = cpus_[self].queue.front(); own != nullptr) [[likely]] {
-    take(*own);
+  Cpu& cpu = cpus_[self];
+  if (Thread* const own = cpu.queue.pop_front(); own != nullptr) [[likely]] {
+    --cpu.waiting;
+    runnable_.fetch_sub(1, std::memory_order_relaxed);
     return own;
   }
   if (runnable() == 0) {

@@ -122,8 +122,37 @@ void flush_cpus(const CpuSet& cpus, const TlbFlush& flush) {
 
 void flush_other_cpus(const TlbFlush& flush) {
   const std::uint32_t others = online.load(std::memory_order_acquire) & ~bit_of(this_cpu().index);
-  if (others != 0) {
-    flush_mask(others, flush);
+  std::uint32_t awake = 0;
+  for (std::uint32_t rest = others; rest != 0; rest &= rest - 1) {
+    PerCpu& target = *blocks[std::countr_zero(rest)];
+    target.stale.store(true, std::memory_order_seq_cst);
+    if (!target.rests.load(std::memory_order_seq_cst)) {
+      awake |= bit_of(target.index);
+    }
+  }
+  if (awake != 0) {
+    flush_mask(awake, flush);
+  }
+}
+
+void rest() {
+  PerCpu& cpu = this_cpu();
+  if (cpu_total > 1) {
+    cpu.rests.store(true, std::memory_order_seq_cst);
+  }
+  // An interrupt is let in only after the instruction that follows STI, so none comes before the CPU waits.
+  asm volatile("sti; hlt; cli" : : : "memory");
+  wake_up();
+}
+
+void wake_up() {
+  PerCpu& cpu = this_cpu();
+  if (!cpu.rests.load(std::memory_order_relaxed)) {
+    return;
+  }
+  cpu.rests.store(false, std::memory_order_seq_cst);
+  if (cpu.stale.exchange(false, std::memory_order_seq_cst)) {
+    drop_translations();
   }
 }
 

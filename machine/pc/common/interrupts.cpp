@@ -162,6 +162,7 @@ bool handle_interrupt(const TrapFrame& frame) {
   if (frame.vector == kSpuriousVector) {
     return true;
   }
+  wake_up();
   if (frame.vector == kNonMaskableVector) {
     stop_if_told();
     return false;

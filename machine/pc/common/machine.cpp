@@ -28,15 +28,15 @@ void load_root(PhysAddr root) {
 
 void flush_user() { load_root(PhysAddr(read_cr3())); }
 
-// Global ones too: changing CR4.PGE invalidates everything [intel/vol3 4.10.4.1].
-void flush_all() {
+}  // namespace
+
+void drop_translations() {
+  // Changing CR4.PGE invalidates everything [intel/vol3 4.10.4.1].
   const Word value = read_cr4();
   write_cr4(value & ~cr4::kGlobalPages);
   write_cr4(value);
   flush_user();
 }
-
-}  // namespace
 
 void Machine::set_root(PhysAddr root) { load_root(root); }
 
@@ -61,7 +61,7 @@ void Machine::flush_local(const TlbFlush& flush) {
     const VirtRange& range = flush.ranges[i];
     const std::uint64_t pages = pages_for(range.size()).value();
     if (pages > kMostSinglePages) {
-      flush_all();
+      drop_translations();
       return;
     }
     for (std::uint64_t page = 0; page < pages; ++page) {

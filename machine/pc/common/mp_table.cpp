@@ -77,7 +77,8 @@ const Header* header_in(PhysAddr start, PhysAddr end) {
 void read_processors(const Header& header) {
   const auto* at = reinterpret_cast<const std::byte*>(&header + 1);
   const auto* const end = reinterpret_cast<const std::byte*>(&header) + header.length;
-  for (unsigned i = 0; i < header.entries && at + kOtherEntry <= end; ++i) {
+  // The length bounds them: qboot, QEMU's firmware for microvm, says that there are no entries.
+  while (at + kOtherEntry <= end) {
     const auto& processor = *reinterpret_cast<const Processor*>(at);
     if (processor.kind != 0) {
       at += kOtherEntry;

@@ -22,6 +22,9 @@ template <class T>
   return reinterpret_cast<T*>(static_cast<Word>((direct_map() + ByteCount(address.value())).value()));
 }
 
+// Makes the calling CPU forget all translations, global ones too.
+void drop_translations();
+
 class Machine {
  public:
   class Window {

@@ -121,7 +121,7 @@ class Scheduler {
   std::atomic<unsigned> runnable_{0};
   std::atomic<std::uint64_t> switches_{0};
   mutable Spinlock lock_{LockRank::scheduler};
-  CpuMask online_ VELLUM_GUARDED_BY(lock_) = 0;
+  CpuMask online_ VELLUM_GUARDED_BY(lock_) = 1;  // the boot CPU, before it runs threads
   CpuMask idle_ VELLUM_GUARDED_BY(lock_) = 0;
   Cpu cpus_[kMostCpus];
 };
