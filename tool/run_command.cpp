@@ -12,6 +12,7 @@
 #include "parse.hpp"
 #include "print.hpp"
 #include "run/engine.hpp"
+#include "run/kernel_image.hpp"
 #include "run/program.hpp"
 #include "run/report.hpp"
 #include "run/session.hpp"
@@ -23,7 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kKernelVariable = "VELLUM_KERNEL";
 constexpr ByteCount kLeastMemory{std::uint64_t{64} << 20};
 constexpr ByteCount kMostMemory{std::uint64_t{1} << 40};
 
@@ -135,19 +135,6 @@ void keep_standard_streams() {
   }
 }
 
-// The image: as told, or beside the program in the build's folders.
-std::string find_kernel(const RunOptions& options) {
-  if (!options.kernel.empty()) {
-    return options.kernel;
-  }
-  if (const char* path = std::getenv(kKernelVariable); path != nullptr) {
-    return path;
-  }
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  return program.parent_path() / "../../kernel/kernel/vellum-amd64.elf";
-}
-
 int fail(int status, const std::string& reason) {
   fmt::print(stderr, "vellum: {}\n", reason);
   return status;
@@ -163,7 +150,7 @@ int run_program(const RunOptions& options) {
   }
   MachineSettings settings{.memory = options.memory,
                            .cpus = options.cpus,
-                           .kernel = find_kernel(options),
+                           .kernel = kernel_image(options.kernel),
                            .command_line = "run",
                            .has_run_channel = true,
                            .binds = options.binds};

@@ -222,6 +222,12 @@ Result<void> write_process_text(ProcessId id, ProcessText which, TextSink& sink)
     case ProcessText::maps:
       write_maps(*program, sink);
       break;
+    case ProcessText::smaps:
+      write_smaps(*program, sink);
+      break;
+    case ProcessText::smaps_rollup:
+      write_smaps_rollup(*program, sink);
+      break;
     case ProcessText::auxiliary:
       write_auxiliary(*program, sink);
       break;
@@ -229,6 +235,17 @@ Result<void> write_process_text(ProcessId id, ProcessText which, TextSink& sink)
       break;
   }
   return {};
+}
+
+Result<void> read_process_pagemap(ProcessId process, std::uint64_t first, ShowFrames frames, Transfer& to) {
+  process_lock.lock();
+  const Result<Subject> found = subject_of(process);
+  const HeldProgram held(found.ok() ? found.value().program : nullptr);
+  process_lock.unlock();
+  if (!found.ok()) {
+    return found.error();
+  }
+  return held.get() == nullptr ? Result<void>() : read_pagemap(*held.get(), first, frames, to);
 }
 
 SystemFigures system_figures() {

@@ -198,6 +198,16 @@ Result<ProcessOwner> process_owner(ProcessId process) {
   }
   return ProcessOwner{.user = UserId(process.value() == 7 ? 1000 : 0), .group = GroupId(1000)};
 }
+Result<void> read_process_pagemap(ProcessId /*process*/, std::uint64_t first, ShowFrames /*frames*/, Transfer& to) {
+  for (std::uint64_t word = first; !to.left().is_zero(); ++word) {
+    const Result<void> put = to.put(std::as_bytes(std::span(&word, 1)));
+    if (!put.ok()) {
+      return put;
+    }
+  }
+  return {};
+}
+
 Result<void> write_process_text(ProcessId thread, ProcessText which, TextSink& sink) {
   VELLUM_TRY(process_owner(thread));
   sink.text(which == ProcessText::name ? "test" : "text\n");

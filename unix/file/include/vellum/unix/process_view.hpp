@@ -6,6 +6,7 @@
 
 #include <vellum/unix/file_table.hpp>
 #include <vellum/unix/text_sink.hpp>
+#include <vellum/unix/transfer.hpp>
 #include <vellum/unix/types.hpp>
 
 namespace vellum::unix {
@@ -31,11 +32,20 @@ enum class ProcessText : std::uint8_t {
   stat,
   statm,
   maps,
+  smaps,
+  smaps_rollup,
   limits,
   auxiliary,  // auxv, in binary
 };
 // `thread` is the process itself or one of its threads.
 [[nodiscard]] Result<void> write_process_text(ProcessId thread, ProcessText which, TextSink& sink);
+
+// /proc/PID/pagemap: a word for each page, from `first` on (the number of a page's address, 52 bits), as much as goes
+// into `to`; zero where nothing is mapped, nothing beyond the end of the addresses. Frames are shown to whom `frames`
+// says.
+enum class ShowFrames : bool { no, yes };
+[[nodiscard]] Result<void> read_process_pagemap(ProcessId process, std::uint64_t first, ShowFrames frames,
+                                                Transfer& to);
 
 // Descriptors, root and current directory. Nothing in it for a process that has ended.
 [[nodiscard]] Result<FileContext> process_files(ProcessId process);
