@@ -15,8 +15,7 @@ constexpr unsigned kMaxFrames = 32;
 constinit pc::FailureReport the_report = nullptr;
 constinit VirtAddr report_stack_top;
 constinit const pc::TrapFrame* unexpected_trap = nullptr;
-constinit std::atomic<bool> failing{false};
-constinit std::atomic<unsigned> failing_cpu{0};
+constinit std::atomic<unsigned> failing{0};  // one more than the number of the CPU that reports a failure
 
 // What a function with a frame pointer leaves on the stack.
 struct StackFrame {
@@ -78,12 +77,12 @@ void panic_on_trap(const TrapFrame& frame, const char* what) {
 void panic(const char* what, std::source_location where) {
   pc::disable_interrupts();
   const unsigned cpu = pc::this_cpu().index.value();
-  const bool again = failing.exchange(true);
+  unsigned reports = 0;
+  const bool again = !failing.compare_exchange_strong(reports, cpu + 1);
 #if defined(__x86_64__)
-  if (again && failing_cpu.load() != cpu) {
-    pc::stop_if_told();  // another CPU reports
+  while (again && reports != cpu + 1) {
+    pc::stop_if_told();  // another CPU reports, and is about to say so
   }
-  failing_cpu.store(cpu);
   pc::stop_other_cpus();
 #endif
   if (pc::cpu_total > 1) {

@@ -61,7 +61,7 @@ struct SystemFigures {
   };
   static constexpr unsigned kMostCpus = 16;
   unsigned cpu_count = 1;
-  CpuTimes cpus[kMostCpus];  // those that take part, first
+  CpuTimes cpus[kMostCpus] = {};  // those that take part, first
   std::uint64_t context_switches = 0;
   std::uint64_t processes_made = 0;
   std::uint64_t threads = 0;
