@@ -61,6 +61,15 @@ void set_memory(RunOptions& options, const std::string& text) {
   options.memory = *size;
 }
 
+void set_cpus(RunOptions& options, const std::string& text) {
+  char* end = nullptr;
+  const unsigned long value = std::strtoul(text.c_str(), &end, 10);
+  if (text.empty() || *end != '\0' || value < 1 || value > kMostCpus) {
+    refuse("--cpus", fmt::format("'{}' is no number between 1 and {}", text, kMostCpus));
+  }
+  options.cpus = static_cast<unsigned>(value);
+}
+
 void set_user(RunOptions& options, const std::string& text) {
   if (text != "illumos" && text != "linux") {
     refuse("--user", fmt::format("'{}' is none of illumos|linux", text));
@@ -162,6 +171,7 @@ int run_program(const RunOptions& options) {
     return fail(path.error().status, path.error().reason);
   }
   MachineSettings settings{.memory = options.memory,
+                           .cpus = options.cpus,
                            .kernel = kernel_image(options.kernel),
                            .command_line = "run",
                            .has_run_channel = true,
@@ -231,6 +241,7 @@ void add_run_command(CLI::App& app, const std::vector<std::string>& program, Exi
   };
   add("--memory", "SIZE", "Memory of the machine: all that the program, its files and the kernel have [512M]",
       set_memory);
+  add("--cpus", "N", "Processors of the machine; threads and processes run on all of them [1]", set_cpus);
   add("--user", "illumos|linux",
       "Where its stack and mappings lie: above the VA hole, or all below 2^47 as on Linux [illumos]", set_user);
   add_many("--bind", "HOST[:GUEST]", "Show the host's folder HOST, read-only, as GUEST", add_bind);

@@ -1,9 +1,9 @@
 // Looking at another process.
 #pragma once
 
+#include <vellum/unix/held_program.hpp>
 #include <vellum/unix/process_system.hpp>
 #include <vellum/unix/process_view.hpp>
-#include <vellum/unix/held_program.hpp>
 #include <vellum/unix/text_sink.hpp>
 
 namespace vellum::unix {

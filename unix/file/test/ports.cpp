@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include <vellum/unix/process_view.hpp>
+#include <vellum/unix/system_lock.hpp>
 
 #include "world.hpp"
 
@@ -95,6 +96,9 @@ void unblock(Thread& /*thread*/) {
   const std::lock_guard guard(test::scheduler);
   test::changed.notify_all();
 }
+
+bool enter_system() { return false; }
+void leave_system() {}
 
 Nanoseconds monotonic_now() {
   return Nanoseconds(static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));

@@ -54,9 +54,14 @@ enum class ShowFrames : bool { no, yes };
 
 // What the scheduler has counted since boot.
 struct SystemFigures {
-  Nanoseconds user{0};
-  Nanoseconds system{0};
-  Nanoseconds idle{0};
+  struct CpuTimes {
+    Nanoseconds user{0};
+    Nanoseconds system{0};
+    Nanoseconds idle{0};
+  };
+  static constexpr unsigned kMostCpus = 16;
+  unsigned cpu_count = 1;
+  CpuTimes cpus[kMostCpus] = {};  // those that take part, first
   std::uint64_t context_switches = 0;
   std::uint64_t processes_made = 0;
   std::uint64_t threads = 0;
