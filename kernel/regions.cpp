@@ -56,17 +56,6 @@ Result<void> Regions::start(PhysicalMemory& memory) {
   return {};
 }
 
-void Regions::trim() {
-  heap_pages.trim();
-  argument_pages.trim();
-  kernel_stacks.reap();
-  file_windows.trim();
-  for (BackedArena<Format>* const arena : {&kernel_heap, &arguments, &core_heap}) {
-    arena->reap();
-  }
-  metadata.tags.trim();
-}
-
 Regions& regions() {
   VELLUM_ASSERT(the_regions != nullptr);
   return *the_regions;

@@ -20,8 +20,6 @@ struct Regions {
 
   // Gives each its row of the layout. Errors: no_memory.
   [[nodiscard]] Result<void> start(PhysicalMemory& memory);
-  // Gives back what they keep for the next who asks. Nobody may use them meanwhile.
-  void trim();
 
   KernelSpace<Format>& space;
   ArenaMetadata metadata;

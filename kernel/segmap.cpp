@@ -8,6 +8,10 @@ namespace {
 
 constexpr std::uint64_t kWindow = Segmap::Windows::kWindowSize.value();
 
+WindowPlace place_of(const Segmap::Object& object, ByteCount offset) {
+  return {.object = reinterpret_cast<std::uintptr_t>(&object), .index = offset.value() / kWindow};
+}
+
 }  // namespace
 
 std::optional<Pfn> Segmap::lookup(Object& object, PageIndex index, Access access) {
@@ -46,8 +50,7 @@ Result<unix::FileWindow> Segmap::acquire(Object& object, ByteCount offset, ByteC
   std::uint64_t room = kPageSize - in_page;
   std::byte* start = nullptr;
   unix::FileWindow shown{.bytes = {}, .object = &object, .first = index, .token = {0, frame.value()}};
-  const WindowPlace place{.object = reinterpret_cast<std::uintptr_t>(&object), .index = offset.value() / kWindow};
-  if (Windows::Window* const window = windows_.acquire(place)) {
+  if (Windows::Window* const window = windows_.acquire(place_of(object, offset))) {
     const auto page = static_cast<unsigned>(index.value() % Windows::kPagesInWindow);
     windows_.show(*window, page, frame);
     if (page == 0 && size.value() > room && show_next(object, *window, index + PageCount(1))) {
@@ -83,6 +86,13 @@ void Segmap::release(const unix::FileWindow& shown, unix::Changed changed) {
     windows_.release(*reinterpret_cast<Windows::Window*>(shown.token[0]));
   } else {
     release_frame(Pfn(shown.token[1]));
+  }
+}
+
+void Segmap::forget(Object& object, ByteCount from, ByteCount to) {
+  if (from < to) {
+    const WindowPlace first = place_of(object, from);
+    windows_.forget(first, place_of(object, to - ByteCount(1)).index - first.index + 1);
   }
 }
 

@@ -18,6 +18,7 @@ class Segmap final : public unix::FileWindows {
 
   Result<unix::FileWindow> acquire(Object& object, ByteCount offset, ByteCount size) override;
   void release(const unix::FileWindow& window, unix::Changed changed) override;
+  void forget(Object& object, ByteCount from, ByteCount to) override;
 
  private:
   [[nodiscard]] std::optional<Pfn> lookup(Object& object, PageIndex index, Access access);

@@ -101,7 +101,7 @@ class Residents {
     regions().arguments.free(arguments_);
     regions().devices.unmap(registers_);
     regions().file_windows.release(*window_);
-    regions().file_windows.forget(kNoFile.object);
+    regions().file_windows.forget(kNoFile, 1);
   }
   Residents(const Residents&) = delete;
   Residents& operator=(const Residents&) = delete;

@@ -166,7 +166,7 @@ def main():
         step_preset("release", "optimised")
         step("long random runs, optimised", random_runs)
         step("programs on Linux", programs.on_linux)
-        step("ten million random system calls", programs.on_vellum_long)
+        step("random system calls: ten million, or 720 s", programs.on_vellum_long)
         step_preset("tsan", "thread sanitizer")
         if step("build fuzz: libFuzzer", build, "fuzz"):
             step(f"each fuzzer for {FUZZ_SECONDS} s", fuzz)

@@ -54,17 +54,23 @@ Result<void> FileWindows<F>::start(VirtRange range, std::span<std::byte> storage
 }
 
 template <PageTableFormat F>
+typename FileWindows<F>::Window* FileWindows<F>::find(Shard& shard, WindowPlace place) {
+  Window* window = chain_of(shard, place);
+  while (window != nullptr && window->place != place) {
+    window = window->chained;
+  }
+  return window;
+}
+
+template <PageTableFormat F>
 typename FileWindows<F>::Window* FileWindows<F>::acquire(WindowPlace place) {
   Shard& shard = shard_of(place);
   const LockGuard guard(shard.lock);
-  Window*& chain = chain_of(shard, place);
-  for (Window* window = chain; window != nullptr; window = window->chained) {
-    if (window->place == place) {
-      if (window->uses++ == 0) {
-        shard.idle.remove(*window);
-      }
-      return window;
+  if (Window* const window = find(shard, place)) {
+    if (window->uses++ == 0) {
+      shard.idle.remove(*window);
     }
+    return window;
   }
   Window* const window = shard.idle.pop_front();
   if (window == nullptr) {
@@ -79,6 +85,7 @@ typename FileWindows<F>::Window* FileWindows<F>::acquire(WindowPlace place) {
   empty(*window);
   window->place = place;
   window->uses = 1;
+  Window*& chain = chain_of(shard, place);
   window->chained = chain;
   chain = window;
   return window;
@@ -157,8 +164,22 @@ void FileWindows<F>::trim() {
 }
 
 template <PageTableFormat F>
-void FileWindows<F>::forget(std::uint64_t object) {
-  empty_idle([object](const Window& window) { return window.place.object == object; });
+void FileWindows<F>::forget(WindowPlace first, std::uint64_t count) {
+  if (count > count_) {
+    empty_idle([first, count](const Window& window) {
+      return window.place.object == first.object && window.place.index - first.index < count;
+    });
+    return;
+  }
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const WindowPlace place{.object = first.object, .index = first.index + i};
+    Shard& shard = shard_of(place);
+    const LockGuard guard(shard.lock);
+    Window* const window = find(shard, place);
+    if (window != nullptr && window->uses == 0) {
+      empty(*window);
+    }
+  }
 }
 
 template <PageTableFormat F>

@@ -87,9 +87,10 @@ VELLUM_TEST_BOTH_FORMATS(FileWindows, IdleOnesAreFoundAgain) {
   EXPECT_EQ(world.memory().frame(frame).share(), 2U);
   world.windows.release(*window);
   EXPECT_EQ(world.windows.showing(), 1U);
-  world.windows.forget(2);
+  world.windows.forget({.object = 2, .index = 0}, 10);
+  world.windows.forget({.object = 1, .index = 1}, 1000);
   EXPECT_EQ(world.windows.showing(), 1U);
-  world.windows.forget(1);
+  world.windows.forget({.object = 1, .index = 0}, 1);
   EXPECT_EQ(world.windows.showing(), 0U);
   EXPECT_FALSE(world.read(window->start()));
 }

@@ -129,6 +129,14 @@ class Surroundings(Case):
         shown = self.run_words("busybox", "cat", input=data)
         self.assertEqual((shown.returncode, shown.stderr, shown.stdout == data), (0, b"", True))
 
+    def test_slow_reader_gets_everything(self):
+        data = os.urandom(8 << 20)
+        (self.folder / "data").write_bytes(data)
+        process = self.start("busybox", "cat", "data")
+        time.sleep(2)
+        out, err = process.communicate(timeout=TIMEOUT)
+        self.assertEqual((process.returncode, err, out == data), (0, b"", True))
+
     def test_input_that_ends_at_once(self):
         self.assertEqual(self.run_words("busybox", "wc", "-c", input=b"").stdout, b"0\n")
         self.assertEqual(self.run_words("busybox", "wc", "-c").stdout, b"0\n")

@@ -32,6 +32,7 @@ void RamFile::destroy() {
     }
   }
   if (object != nullptr) {
+    file_system().files().windows().forget(*object, ByteCount(0), object->size());
     object->release();
   }
   memory().destroy(this);
@@ -116,10 +117,12 @@ Result<void> RamFile::resize(FileObject& object, ByteCount size) {
   if (size.value() > kLargest) {
     return Errno::file_too_big;
   }
-  if (size < this->size()) {
+  const ByteCount old_size = this->size();
+  if (size < old_size) {
     FileContent::of(object).cut(size);
     size_.store(size.value(), std::memory_order_release);
     object.resize(size);
+    file_system().files().windows().forget(object, size, old_size);
   } else {
     object.resize(size);
     size_.store(size.value(), std::memory_order_release);

@@ -64,9 +64,9 @@ class FileWindows {
   void show(Window& window, unsigned page, Pfn frame);
   void release(Window& window);
 
-  // Empties the windows that are not in use: all of them, or those onto one object.
+  // Empties the windows that are not in use: all of them, or `count` places of an object from `first` on.
   void trim();
-  void forget(std::uint64_t object);
+  void forget(WindowPlace first, std::uint64_t count);
 
   // Windows that show something. Exact when quiescent.
   [[nodiscard]] unsigned showing() const;
@@ -86,6 +86,7 @@ class FileWindows {
   [[nodiscard]] static Window*& chain_of(Shard& shard, WindowPlace place) VELLUM_REQUIRES(shard.lock) {
     return shard.chains[hash(place) / kShards % kChains];
   }
+  [[nodiscard]] static Window* find(Shard& shard, WindowPlace place) VELLUM_REQUIRES(shard.lock);
   void empty(Window& window);
   template <class Predicate>
   void empty_idle(Predicate concerns);

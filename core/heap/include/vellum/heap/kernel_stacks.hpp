@@ -34,12 +34,6 @@ class KernelStacks {
   // The same, and the memory that keeping takes. Nobody may use the stacks meanwhile.
   void reap() VELLUM_EXCLUDES(lock_);
 
-  // Whether an address lies in the red zone of a stack that exists, idle or in use, when it lies in the region: the
-  // page there is not mapped, and the one above it is.
-  [[nodiscard]] static bool is_red_zone(KernelSpace<F>& space, VirtAddr address) {
-    return !space.find(address) && space.find(address + ByteCount(kPageSize)).has_value();
-  }
-
   // Bytes of the region in use, red zones included, idle stacks too.
   [[nodiscard]] ByteCount in_use() const { return arena_.in_use(); }
   [[nodiscard]] ByteCount total() const { return arena_.total(); }

@@ -61,8 +61,8 @@ class MemoryObject {
   [[nodiscard]] std::optional<Pfn> lookup(PageIndex index, Access access);
   // Whether a page is in memory. Inside an epoch section.
   [[nodiscard]] bool is_resident(PageIndex index) const;
-  // Brings a page into memory (or finds it there), and its pager's neighbours of it where memory is plenty. Outside of sections. Errors: out_of_range beyond the end, no_memory,
-  // io_error from the pager.
+  // Brings a page into memory (or finds it there), and its pager's neighbours of it where memory is plenty. Outside of
+  // sections. Errors: out_of_range beyond the end, no_memory, io_error from the pager.
   [[nodiscard]] Result<void> populate(PageIndex index);
   // The object's own table of `level` that holds page `index`, one reference more for the caller, to be linked into a
   // space. Inside an epoch section. Errors: no_memory; out_of_range where the object's tree cannot be that high.

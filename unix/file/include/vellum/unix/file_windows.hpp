@@ -27,6 +27,8 @@ class FileWindows {
   [[nodiscard]] virtual Result<FileWindow> acquire(MemoryObject<Format>& object, ByteCount offset, ByteCount size) = 0;
   // `changed`: bytes were written; the pages become dirty.
   virtual void release(const FileWindow& window, Changed changed) = 0;
+  // The bytes from `from` to `to` are cut off, or nobody will ask for them: no page is kept for the next who does.
+  virtual void forget(MemoryObject<Format>& object, ByteCount from, ByteCount to) = 0;
 
  protected:
   ~FileWindows() = default;
@@ -38,6 +40,7 @@ class LinearWindows final : public FileWindows {
   explicit LinearWindows(VirtualMemory<Format>& virtual_memory) : virtual_memory_(virtual_memory) {}
   Result<FileWindow> acquire(MemoryObject<Format>& object, ByteCount offset, ByteCount size) override;
   void release(const FileWindow& window, Changed changed) override;
+  void forget(MemoryObject<Format>& /*object*/, ByteCount /*from*/, ByteCount /*to*/) override {}
 
  private:
   [[nodiscard]] std::optional<Pfn> lookup(MemoryObject<Format>& object, PageIndex index, Access access);
