@@ -267,7 +267,6 @@ void wait_for_request(const RunHost& host) {
 
 void run_for_host(Kernel& kernel, const char* command_line) {
   constexpr const char* kTooSmall = "not enough memory to talk with the host";
-  start_processor(kernel);
   must(kernel.virtual_memory.start(), kTooSmall);
   must(find_devices(command_line), kTooSmall);
   const virtio::SharedMemory room = must(allocate_shared_memory(kRequestRoom), kTooSmall);
