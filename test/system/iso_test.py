@@ -6,7 +6,7 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TIMEOUT = 120
+TIMEOUT = 300
 SUCCESS = 0x10 << 1 | 1  # what isa-debug-exit makes of the self-test's success
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FRONT_DOOR = ROOT / "vellum"
-TIMEOUT = 120
+TIMEOUT = 300
 
 FAULT = """
 struct node { char name[42]; long value; };
