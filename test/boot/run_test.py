@@ -159,6 +159,11 @@ def test_files(cases):
         bind = [(root, "/data/here")]
         cases.run(["/usr/bin/sha256sum", "large"], binds=bind, directory="/data/here")
         cases.check("a large file", output=f"{hashlib.sha256(content).hexdigest()}  large\n".encode())
+        larger = content * 32  # than memory
+        with open(f"{root}/larger", "wb") as file:
+            file.write(larger)
+        cases.run(["/usr/bin/sha256sum", "larger"], binds=bind, directory="/data/here", memory="64M")
+        cases.check("a file larger than memory", output=f"{hashlib.sha256(larger).hexdigest()}  larger\n".encode())
         cases.run(["/bin/ls", "/data/here/link/"], binds=bind)
         cases.check("a directory with many entries", output="".join(f"{name}\n" for name in names).encode())
         cases.run(["/usr/bin/stat", "-c", "%s %a %F %N", "/data/here/large", "/data/here/link"], binds=bind)

@@ -8,8 +8,8 @@
 namespace vellum::unix {
 
 // Lives as long as the object: a mapping keeps the pages of a file that has no name any more. Pages that no lower file
-// has are zeros; what was written stays in the object, for nobody takes pages out of it.
-class FileContent final : public FilePager {
+// has are zeros; what was written stays in the object: only clean pages that the lower file has are taken out of it.
+class FileContent final : public FilePager, public CachedFile {
  public:
   struct Source {
     Lower* lower = nullptr;
@@ -36,7 +36,11 @@ class FileContent final : public FilePager {
 
   ObjectName describe(std::span<char> into) override;
   Result<void> read(PageIndex index, std::span<std::byte> page) override;
-  Result<void> write(PageIndex /*index*/, std::span<const std::byte> /*page*/) override { return {}; }
+  // There is no other place to keep a page.
+  Result<void> write(PageIndex /*index*/, std::span<const std::byte> /*page*/) override {
+    keeps_all.store(true, std::memory_order_relaxed);
+    return {};
+  }
   IndexRange neighbours(PageIndex index) override;
   void object_ended() override;
 

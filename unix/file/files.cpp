@@ -71,6 +71,59 @@ void Files::stop() {
   });
 }
 
+void Files::add_cached(CachedFile& file) {
+  const LockGuard guard(lists_lock_);
+  cached_.push_back(file);
+  ++cached_count_;
+}
+
+void Files::remove_cached(CachedFile& file) {
+  const LockGuard guard(lists_lock_);
+  cached_.remove(file);
+  --cached_count_;
+}
+
+PageCount Files::reclaim(PageCount wanted) {
+  PageCount reclaimed{0};
+  std::size_t left = 0;
+  {
+    const LockGuard guard(lists_lock_);
+    left = cached_count_;
+  }
+  for (; left != 0 && reclaimed < wanted; --left) {
+    MemoryObject<Format>* object = nullptr;
+    {
+      const LockGuard guard(lists_lock_);
+      CachedFile* const file = cached_.pop_front();
+      if (file == nullptr) {
+        break;
+      }
+      cached_.push_back(*file);
+      if (!file->keeps_all.load(std::memory_order_relaxed) && file->object->try_retain()) {
+        object = file->object;
+      }
+    }
+    if (object != nullptr) {
+      reclaimed += object->drop_clean(wanted - reclaimed);
+      object->release();
+    }
+  }
+  return reclaimed;
+}
+
+void Files::make_room() {
+  constexpr PageCount kAtOnce{256};
+  constexpr unsigned kPause = 256;  // after a search for nothing
+  if (virtual_memory_.memory.level() == MemoryLevel::plenty) [[likely]] {
+    return;
+  }
+  if (const unsigned pause = hopeless_.load(std::memory_order_relaxed); pause != 0) {
+    hopeless_.store(pause - 1, std::memory_order_relaxed);
+  } else if (reclaim(kAtOnce).is_zero()) {
+    hopeless_.store(kPause, std::memory_order_relaxed);
+  }
+}
+
 DeviceNumber Files::next_device() {
   return {.major = 0, .minor = next_device_.fetch_add(1, std::memory_order_relaxed)};
 }

@@ -55,6 +55,29 @@ TEST_F(OverLower, AsksForANameOnceAndForAPageOnce) {
   EXPECT_EQ(lower.lookups, lookups);
 }
 
+TEST_F(OverLower, GivesCleanPagesBackAndReadsThemAgain) {
+  const Ref<OpenFile> file = world->open("/big", open_flag::kReadWrite).value();
+  EXPECT_EQ(World::put(*file, kPageSize + 1, "DIRTY"), 5U);
+  std::string expected(2 * kPageSize + 5, 'b');
+  expected.replace(kPageSize + 1, 5, "DIRTY");
+  EXPECT_EQ(world->read("/big"), expected);
+  const int reads = lower.reads;
+  EXPECT_EQ(world->files().reclaim(PageCount(100)), PageCount(2));
+  EXPECT_EQ(world->files().reclaim(PageCount(100)), PageCount(0));
+  EXPECT_EQ(world->read("/big"), expected);
+  EXPECT_EQ(lower.reads, reads + 2);
+}
+
+TEST_F(OverLower, KeepsPagesThatWereWrittenBack) {
+  const Ref<OpenFile> file = world->open("/big", open_flag::kReadWrite).value();
+  EXPECT_EQ(World::put(*file, 0, "kept"), 4U);
+  FileMapping mapping = file->mapping().value();
+  ASSERT_TRUE(mapping.object->write_back(IndexRange::must(PageIndex(0), PageCount(3))).ok());
+  EXPECT_EQ(mapping.object->dirty(), PageCount(0));
+  EXPECT_EQ(world->files().reclaim(PageCount(100)), PageCount(0));
+  EXPECT_EQ(world->read("/big").substr(0, 4), "kept");
+}
+
 TEST_F(OverLower, WritesStayAbove) {
   const Ref<OpenFile> file = world->open("/etc/one", open_flag::kReadWrite).value();
   EXPECT_EQ(World::put(*file, 1, "IR"), 2U);

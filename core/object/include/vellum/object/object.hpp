@@ -49,6 +49,8 @@ class MemoryObject {
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   // With the last reference the object and its pages end; dirty pages are lost (write_back first).
   void release();
+  // For who finds the object without holding it, at its pager: false where its last reference is gone.
+  [[nodiscard]] bool try_retain();
 
   [[nodiscard]] ByteCount size() const { return ByteCount(size_.load(std::memory_order_acquire)); }
   [[nodiscard]] PageCount page_count() const { return pages_for(size()); }
@@ -77,6 +79,9 @@ class MemoryObject {
   void resize(ByteCount size);
   // Hands the dirty pages of a range to the pager; until it fails. Outside of sections. Errors: the pager's.
   [[nodiscard]] Result<void> write_back(IndexRange range);
+  // Gives the memory of clean pages back, up to `most` of them, where nobody holds them and no space maps the object:
+  // the pager can bring them again. Returns how many. Outside of sections.
+  [[nodiscard]] PageCount drop_clean(PageCount most);
 
   [[nodiscard]] ObjectStore<F>& store() { return store_; }
   void add_mapping(Mapping<F>& mapping);
@@ -107,6 +112,7 @@ class MemoryObject {
     [[nodiscard]] IndexRange range() const { return IndexRange::must(first, last - first + PageCount(1)); }
   };
   void take_pages(PageCount keep, Batch& batch);
+  void take_clean(IndexRange range, std::uint64_t most, Batch& batch) VELLUM_REQUIRES(lock_);
   void release(const Batch& batch);
   void unmap(IndexRange pages);
   void clear_tail(ByteCount size);

@@ -8,6 +8,8 @@
 // The locks and their order are described in node.hpp.
 #pragma once
 
+#include <atomic>
+
 #include <vellum/space/space.hpp>
 #include <vellum/unix/device.hpp>
 #include <vellum/unix/file_windows.hpp>
@@ -29,6 +31,17 @@ class ProcFile {
   const std::string_view name_;
   void (*const write_)(TextSink& sink);
   ListLink link_;
+};
+
+// The pages of a file that the lower layer can bring again: what Files::reclaim() looks through.
+struct CachedFile {
+  MemoryObject<Format>* object = nullptr;
+  // Pages were called clean that nobody but the object has: it must keep them all.
+  std::atomic<bool> keeps_all{false};
+  ListLink link;
+
+ protected:
+  ~CachedFile() = default;
 };
 
 // mount(2)'s arguments, where a new file system is mounted.
@@ -84,6 +97,16 @@ class Files {
   // " (deleted)" . Returns the text, which lies in `into`. Error: name_too_long.
   [[nodiscard]] Result<std::string_view> write_path(const Path& path, const Path& root, std::span<char> into);
 
+  // --- memory
+
+  // Gives back pages of files that the lower layer has and that nobody uses, about as many as wanted, if there are.
+  // Returns how many. With no spinlock held.
+  PageCount reclaim(PageCount wanted) VELLUM_EXCLUDES(lists_lock_);
+  // The same before a page is read, if memory is short.
+  void make_room() VELLUM_EXCLUDES(lists_lock_);
+  void add_cached(CachedFile& file) VELLUM_EXCLUDES(lists_lock_);
+  void remove_cached(CachedFile& file) VELLUM_EXCLUDES(lists_lock_);
+
   // --- numbers: of nodes without a file system of their own, and of file systems
 
   [[nodiscard]] std::uint64_t next_inode() { return next_inode_.fetch_add(1, std::memory_order_relaxed); }
@@ -128,6 +151,9 @@ class Files {
   std::atomic<std::uint32_t> next_mount_{1};
   IntrusiveList<Mount, &Mount::link_> mounts_ VELLUM_GUARDED_BY(naming_.lock);
   Spinlock lists_lock_{LockRank::leaf};
+  IntrusiveList<CachedFile, &CachedFile::link> cached_ VELLUM_GUARDED_BY(lists_lock_);  // next to be looked at first
+  std::size_t cached_count_ VELLUM_GUARDED_BY(lists_lock_) = 0;
+  std::atomic<unsigned> hopeless_{0};  // calls of make_room() that need not try
   IntrusiveList<Device, &Device::link_> devices_ VELLUM_GUARDED_BY(lists_lock_);
   IntrusiveList<ProcFile, &ProcFile::link_> proc_files_ VELLUM_GUARDED_BY(lists_lock_);
   // There is one of each, however often it is mounted.
