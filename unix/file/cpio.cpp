@@ -301,7 +301,8 @@ const char* Unpacker::unpack_file(const Member& member) {
       return problem;
     }
   }
-  if (!linked && !clear_place(member.name, NodeKind::file).ok()) {
+  // Also of a link: since its first name was unpacked, something else, such as a FIFO, may have taken that name.
+  if (!clear_place(member.name, NodeKind::file).ok()) {
     return "something is in the way of a member";
   }
   const std::uint32_t flags = open_flag::kWriteOnly | open_flag::kCreate | open_flag::kNoFollow |

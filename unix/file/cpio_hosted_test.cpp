@@ -66,6 +66,20 @@ TEST(Cpio, TakesSeveralArchivesAndForgetsLinksBetweenThem) {
   EXPECT_EQ(world.attributes("/b").links, 1U);
 }
 
+// Opening a FIFO to write to it would wait for a reader for ever.
+TEST(Cpio, ReplacesAFifoThatTookTheNameOfALinkedFile) {
+  World world;
+  Archive archive;
+  archive.add({.name = "a", .inode = 9, .links = 2})
+      .add({.name = "a", .mode = 010600})
+      .add({.name = "a", .data = "same name", .inode = 9, .links = 2})
+      .add({.name = "a", .mode = 010600})
+      .add({.name = "b", .data = "another name", .inode = 9, .links = 2})
+      .end();
+  EXPECT_EQ(unpack(world, archive.bytes()).problem, nullptr);
+  EXPECT_EQ(world.read("/b"), "another name");
+}
+
 TEST(Cpio, ReplacesWhatIsInTheWay) {
   World world;
   Archive archive;
