@@ -336,5 +336,18 @@ VELLUM_TEST_EACH_FORMAT(Object, APageThatIsWrittenWhileItIsWrittenBackIsDirtyAga
   object.release();
 }
 
+VELLUM_TEST_EACH_FORMAT(Object, DropsCleanPagesAndReadsThemAgain) {
+  ObjectWorld<F> world;
+  EXPECT_EQ(world.word(*world.file, 0), MemoryPager::first_word(PageIndex(0)));
+  EXPECT_TRUE(world.write_word(*world.file, pages(1).value(), 42).ok());
+  EXPECT_EQ(world.word(*world.file, pages(2).value()), MemoryPager::first_word(PageIndex(2)));
+  EXPECT_FALSE(world.file->is_mapped());
+  EXPECT_EQ(world.file->drop_clean(PageCount(100)), PageCount(2));
+  EXPECT_EQ(world.file->resident(), PageCount(1));
+  EXPECT_EQ(world.word(*world.file, pages(1).value()), 42U);
+  EXPECT_EQ(world.word(*world.file, pages(2).value()), MemoryPager::first_word(PageIndex(2)));
+  EXPECT_EQ(world.pager.reads, (std::vector<std::uint64_t>{0, 1, 2, 2}));
+}
+
 }  // namespace
 }  // namespace vellum

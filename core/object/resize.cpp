@@ -98,6 +98,55 @@ void MemoryObject<F>::take_pages(PageCount keep, Batch& batch) {
   (void)for_each_page(*root, IndexRange::must(PageIndex(keep.value()), kMaxPages - keep), take);
 }
 
+// As take_pages(), of pages that are not dirty.
+template <PageTableFormat F>
+void MemoryObject<F>::take_clean(Batch& batch) {
+  Node* const root = root_.load(std::memory_order_acquire);
+  if (root == nullptr) {
+    return;
+  }
+  auto take = [&](Node& node, unsigned slot, Entry entry) {
+    node.lock.assert_held();
+    if (F::rights(entry, 1).write) {
+      return true;
+    }
+    tables_.set(node, slot, {});
+    --node.live;
+    --node.resident;
+    batch.frames[batch.count++] = EntryCodec<F>::frame(entry, 1);
+    return batch.count < Batch::kMost;
+  };
+  (void)for_each_page(*root, IndexRange::must(PageIndex(0), kMaxPages), take);
+}
+
+template <PageTableFormat F>
+bool MemoryObject<F>::is_mapped() {
+  const LockGuard guard(lock_);
+  return !mappings_.empty();
+}
+
+// Where nobody maps the object only its own tables lead to its pages.
+template <PageTableFormat F>
+PageCount MemoryObject<F>::drop_clean(PageCount most) {
+  PageCount dropped{0};
+  while (is_file() && dropped < most) {
+    Batch batch;
+    {
+      const TreeSection section(tree_);
+      const LockGuard guard(lock_);
+      if (mappings_.empty()) {
+        take_clean(batch);
+      }
+    }
+    if (batch.count == 0) {
+      break;
+    }
+    release(batch);
+    dropped += PageCount(batch.count);
+  }
+  return dropped;
+}
+
 template <PageTableFormat F>
 void MemoryObject<F>::release(const Batch& batch) {
   const TreeSection section(tree_);
@@ -247,6 +296,8 @@ PageCount MemoryObject<F>::dirty() {
 #define VELLUM_COMPILE(F)                                        \
   template void MemoryObject<F>::resize(ByteCount);              \
   template Result<void> MemoryObject<F>::write_back(IndexRange); \
+  template PageCount MemoryObject<F>::drop_clean(PageCount);     \
+  template bool MemoryObject<F>::is_mapped();                    \
   template PageCount MemoryObject<F>::resident();                \
   template PageCount MemoryObject<F>::dirty();
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)

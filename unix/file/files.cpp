@@ -71,6 +71,17 @@ void Files::stop() {
   });
 }
 
+PageCount Files::reclaim(PageCount wanted) {
+  PageCount freed{0};
+  for (unsigned i = 0; const Ref<Mount> mount = mount_at(i); ++i) {
+    if (freed >= wanted) {
+      break;
+    }
+    freed += mount->file_system().reclaim(wanted - freed);
+  }
+  return freed;
+}
+
 DeviceNumber Files::next_device() {
   return {.major = 0, .minor = next_device_.fetch_add(1, std::memory_order_relaxed)};
 }

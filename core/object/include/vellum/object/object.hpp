@@ -61,8 +61,8 @@ class MemoryObject {
   [[nodiscard]] std::optional<Pfn> lookup(PageIndex index, Access access);
   // Whether a page is in memory. Inside an epoch section.
   [[nodiscard]] bool is_resident(PageIndex index) const;
-  // Brings a page into memory (or finds it there), and its pager's neighbours of it where memory is plenty. Outside of sections. Errors: out_of_range beyond the end, no_memory,
-  // io_error from the pager.
+  // Brings a page into memory (or finds it there), and its pager's neighbours of it where memory is plenty. Outside of
+  // sections. Errors: out_of_range beyond the end, no_memory, io_error from the pager.
   [[nodiscard]] Result<void> populate(PageIndex index);
   // The object's own table of `level` that holds page `index`, one reference more for the caller, to be linked into a
   // space. Inside an epoch section. Errors: no_memory; out_of_range where the object's tree cannot be that high.
@@ -78,7 +78,13 @@ class MemoryObject {
   // Hands the dirty pages of a range to the pager; until it fails. Outside of sections. Errors: the pager's.
   [[nodiscard]] Result<void> write_back(IndexRange range);
 
+  // Forgets pages that the pager can bring again, lowest first, about as many; none while anybody maps the object.
+  // Returns how many. Outside of sections.
+  PageCount drop_clean(PageCount most);
+
   [[nodiscard]] ObjectStore<F>& store() { return store_; }
+  // Whether a space maps it, or has not yet forgotten that it did.
+  [[nodiscard]] bool is_mapped();
   void add_mapping(Mapping<F>& mapping);
   void remove_mapping(Mapping<F>& mapping);
 
@@ -107,6 +113,7 @@ class MemoryObject {
     [[nodiscard]] IndexRange range() const { return IndexRange::must(first, last - first + PageCount(1)); }
   };
   void take_pages(PageCount keep, Batch& batch);
+  void take_clean(Batch& batch);
   void release(const Batch& batch);
   void unmap(IndexRange pages);
   void clear_tail(ByteCount size);

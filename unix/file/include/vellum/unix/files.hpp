@@ -58,6 +58,10 @@ class Files {
   [[nodiscard]] Naming& naming() { return naming_; }
   [[nodiscard]] Mutex& rename_lock() VELLUM_RETURN_CAPABILITY(rename_lock_) { return rename_lock_; }
 
+  // When memory is short: forgets what lower layers can bring again, about as many pages; returns how many. Not with a
+  // lock of this layer held that others wait for in turn.
+  PageCount reclaim(PageCount wanted);
+
   // --- mounts (mounts.cpp)
 
   // The place that all others are below.
