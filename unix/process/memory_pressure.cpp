@@ -63,6 +63,10 @@ Verdict verdict_of(const Process& process, PageCount held, Verdict::Reason reaso
 void relieve_memory() {
   Thread& self = this_thread();
   ProcessSystem& system = self.system;
+  constexpr PageCount kAtOnce{256};
+  if (!system.files.reclaim(kAtOnce).is_zero()) {
+    return;  // files that can be read again
+  }
   std::optional<Verdict> verdict;
   char name[sizeof(Process::name)] = {};
   {
