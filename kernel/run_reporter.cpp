@@ -168,7 +168,12 @@ void HostReporter::send_line(run::ToHost kind, std::string_view line) {
 void HostReporter::trace(std::string_view line) { send_line(run::ToHost::trace, line); }
 void HostReporter::log(std::string_view line) { send_line(run::ToHost::log, line); }
 
-void HostReporter::begin() { free_at_start_ = unix::process_system().memory.memory.free_count(); }
+void HostReporter::begin() {
+  PhysicalMemory& memory = unix::process_system().memory.memory;
+  memory.drain_caches();  // so that what the program takes is seen to go
+  memory.forget_least_free();
+  free_at_start_ = memory.least_free_count();
+}
 
 void HostReporter::send_report() {
   const unix::ProcessSystem& system = unix::process_system();

@@ -5,6 +5,7 @@ line alone, `N passed, N failed`. Exit status 1 when anything failed."""
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -134,6 +135,9 @@ def main():
     parser = argparse.ArgumentParser(prog="vellum test", description=__doc__)
     parser.add_argument("--all", action="store_true", help="also thread sanitizer, optimised build, fuzzers")
     everything = parser.parse_args().all
+    # Who starts this in the background ignores these, and so would all programs that the tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     total = Tally()
 
     def step(title, action, *arguments):
@@ -166,7 +170,7 @@ def main():
         step_preset("release", "optimised")
         step("long random runs, optimised", random_runs)
         step("programs on Linux", programs.on_linux)
-        step("ten million random system calls", programs.on_vellum_long)
+        step("random system calls: ten million, or 720 s", programs.on_vellum_long)
         step_preset("tsan", "thread sanitizer")
         if step("build fuzz: libFuzzer", build, "fuzz"):
             step(f"each fuzzer for {FUZZ_SECONDS} s", fuzz)

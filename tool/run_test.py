@@ -18,7 +18,7 @@ from pathlib import Path
 
 PROGRAM = os.path.abspath(sys.argv.pop(1))
 MACHINE = Path(__file__).resolve().parent / "run" / "fake_machine.py"
-TIMEOUT = 60
+TIMEOUT = 180
 
 
 class Case(unittest.TestCase):

@@ -34,7 +34,7 @@ class Case(unittest.TestCase):
 class Help(Case):
     def test_help_of_the_command_names_subcommands_and_examples(self):
         shown = self.ok("--help")
-        for word in ("layout", "explain", "Examples:", "Exit status"):
+        for word in ("layout", "explain", "run", "Examples:", "Exit status"):
             self.assertIn(word, shown)
         self.assertEqual(shown, self.ok("help"))
 
@@ -46,6 +46,13 @@ class Help(Case):
             self.assertGreater(len(examples), 2)
             for example in examples:
                 self.ok(*example.split())
+
+    def test_help_of_run_names_its_options_and_statuses(self):
+        shown = self.ok("run", "--help")
+        self.assertEqual(shown, self.ok("help", "run"))
+        for word in ("--memory", "--user", "--bind", "--env", "--report", "--strace", "--kernel-log", "--time", "--engine",
+                     "Examples:", "124", "125", "126", "127", "128 + N"):
+            self.assertIn(word, shown)
 
     def test_version(self):
         self.assertRegex(self.ok("--version"), r"^vellum \d+\.\d+\.\d+\n$")
@@ -70,6 +77,21 @@ class BadUse(Case):
         self.refused(2, "--arch i386 the only one is illumos", "layout", "--arch", "i386", "--user", "linux")
         self.refused(2, "--arch i386 the only one is illumos", "explain", "0x1", "--arch", "i386", "--user", "i386")
         self.refused(2, "excludes", "layout", "--json", "--markdown")
+
+    def test_options_of_run(self):
+        self.refused(2, "PROGRAM is required", "run")
+        self.refused(2, "PROGRAM is required", "run", "--strace", "--")
+        self.refused(2, "--bogus", "run", "--bogus", "true")
+        self.refused(2, "'lots' is no size", "run", "--memory", "lots", "true")
+        self.refused(2, "is not between", "run", "--memory", "63M", "true")
+        self.refused(2, r"'i386' is none of illumos\|linux", "run", "--user", "i386", "true")
+        self.refused(2, r"'fast' is none of auto\|tcg\|kvm", "run", "--engine", "fast", "true")
+        self.refused(2, "is no folder", "run", "--bind", "/no/such/folder", "true")
+        self.refused(2, "is no absolute path", "run", "--bind", "/tmp:there", "true")
+        self.refused(2, "at most 6 folders", "run", *["--bind", "/tmp:/there"] * 7, "true")
+        self.refused(2, "is no variable", "run", "--env", "=x", "true")
+        for seconds in ("0", "-1", "soon", "", "1s"):
+            self.refused(2, "is no number of seconds", "run", f"--time={seconds}", "true")
 
     def test_unknown_or_missing_arguments(self):
         self.refused(2, "--bogus", "layout", "--bogus")

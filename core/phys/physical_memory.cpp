@@ -184,6 +184,13 @@ void PhysicalMemory::note_taken() {
   }
 }
 
+void PhysicalMemory::forget_least_free() {
+  const CpuSection section(machine_);
+  const LockGuard guard(lock_);
+  least_free_.store(total_.value(), std::memory_order_relaxed);
+  note_taken();
+}
+
 void PhysicalMemory::refill(CpuCache& cache) {
   for (unsigned wanted = batch_; wanted != 0;) {
     const std::optional<FramePool::Taken> taken = pool_.take(cache.near, wanted);

@@ -84,6 +84,9 @@ TEST(PhysicalMemory, TheLeastThatWasFreeIsRemembered) {
   EXPECT_EQ(memory.least_free_count(), 0_pages);
   free_all(memory, taken);
   EXPECT_EQ(memory.least_free_count(), 0_pages);
+  memory.drain_caches();
+  memory.forget_least_free();
+  EXPECT_EQ(memory.least_free_count(), total);
 }
 
 TEST(PhysicalMemory, TheLastFreedPageIsTheFirstUsedAgain) {

@@ -31,7 +31,7 @@ constexpr unsigned kRingHeader = 2;  // 16-bit words: flags, index
 
 constexpr std::size_t available_offset(unsigned entries) { return kDescriptorSize * entries; }
 constexpr std::size_t used_offset(unsigned entries) {
-  return round_up(available_offset(entries) + 2 * (kRingHeader + entries + 1), 4);
+  return static_cast<std::size_t>(round_up(available_offset(entries) + 2 * (kRingHeader + entries + 1), 4));
 }
 static_assert(used_offset(Queue::kMostEntries) + 2 * (kRingHeader + 1) + 8 * Queue::kMostEntries <= kPageSize);
 

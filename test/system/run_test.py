@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FRONT_DOOR = ROOT / "vellum"
-TIMEOUT = 120
+TIMEOUT = 300
 
 FAULT = """
 struct node { char name[42]; long value; };
@@ -128,6 +128,14 @@ class Surroundings(Case):
         data = os.urandom(1 << 20)
         shown = self.run_words("busybox", "cat", input=data)
         self.assertEqual((shown.returncode, shown.stderr, shown.stdout == data), (0, b"", True))
+
+    def test_slow_reader_gets_everything(self):
+        data = os.urandom(8 << 20)
+        (self.folder / "data").write_bytes(data)
+        process = self.start("busybox", "cat", "data")
+        time.sleep(2)
+        out, err = process.communicate(timeout=TIMEOUT)
+        self.assertEqual((process.returncode, err, out == data), (0, b"", True))
 
     def test_input_that_ends_at_once(self):
         self.assertEqual(self.run_words("busybox", "wc", "-c", input=b"").stdout, b"0\n")

@@ -106,21 +106,29 @@ std::string region_line(const Explanation& explanation) {
                      region.row->purpose);
 }
 
+// How far it is to a mapping above or below.
+std::string distance_text(std::uint64_t distance, const char* direction) {
+  constexpr std::uint64_t kHalf = std::uint64_t{1} << 47;  // of what programs may use
+  if (distance == 0) {
+    return fmt::format("directly {}", direction);
+  }
+  return distance > kHalf ? std::string("across the VA hole")
+                          : fmt::format("{} {}", size_text(ByteCount(distance)), direction);
+}
+
 void add_neighbours(std::string& text, const std::vector<Mapping>& maps, std::uint64_t address) {
   const Neighbours near = neighbours_of(maps, address);
   if (near.above != nullptr) {
     add_line(text, "above",
-             fmt::format("{}, {} above", mapping_text(*near.above), size_text(ByteCount(near.above->start - address))));
+             fmt::format("{}, {}", mapping_text(*near.above), distance_text(near.above->start - address, "above")));
   }
   if (near.at != nullptr) {
     add_line(text, "mapped",
              fmt::format("{}, {} into it", mapping_text(*near.at), size_text(ByteCount(address - near.at->start))));
   }
   if (near.below != nullptr) {
-    const std::uint64_t distance = address - near.below->end;
     add_line(text, "below",
-             fmt::format("{}, {}", mapping_text(*near.below),
-                         distance == 0 ? "directly below" : fmt::format("{} below", size_text(ByteCount(distance)))));
+             fmt::format("{}, {}", mapping_text(*near.below), distance_text(address - near.below->end, "below")));
   }
 }
 

@@ -30,15 +30,15 @@ std::string name_of(const Mapping& mapping) {
 }
 
 std::string why_not_mapped(const FaultRecord& fault, std::uint64_t address, const AddressMap& map) {
-  std::string clue = clue_of(map, address);
+  const std::string clue = clue_of(map, address);
+  const LayoutRegion* const region = map.find(VirtAddr(address));
+  if (region != nullptr && region->row->accessor == Accessor::kernel) {
+    return "the address is the kernel's; for a program nothing is mapped there" + (clue.empty() ? "" : ". " + clue);
+  }
   if (!clue.empty()) {
     const bool is_call = fault.access == FaultAccess::execute && address == 0;
     return is_call ? "a call through a null function pointer: nothing is mapped at 0"
                    : "nothing is mapped there. " + clue;
-  }
-  const LayoutRegion* const region = map.find(VirtAddr(address));
-  if (region != nullptr && region->row->accessor == Accessor::kernel) {
-    return "the address is the kernel's; for a program nothing is mapped there";
   }
   const Neighbours near = neighbours_of(fault.maps, address);
   if (near.below != nullptr && address - near.below->end < kNear) {

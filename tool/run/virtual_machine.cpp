@@ -120,8 +120,9 @@ std::vector<std::string> qemu_command(const MachineSettings& settings, int run_c
                                     "-append",
                                     settings.command_line};
   if (settings.has_run_channel) {
-    words.insert(words.end(), {"-device", "virtio-serial-device,max_ports=2", "-chardev",
-                               fmt::format("socket,fd={},id=run", run_channel), "-device", "virtserialport,nr=1,chardev=run"});
+    words.insert(words.end(),
+                 {"-device", "virtio-serial-device,max_ports=2", "-chardev",
+                  fmt::format("socket,fd={},id=run", run_channel), "-device", "virtserialport,nr=1,chardev=run"});
     add_folder(words, "root", "/");
     for (std::size_t i = 0; i < settings.binds.size(); ++i) {
       add_folder(words, bind_tag(i), settings.binds[i].host);

@@ -270,11 +270,12 @@ Result<Ref<OpenFile>> open_end(const Path& path, std::uint32_t flags, Pipe& pipe
 
 }  // namespace
 
-// Who opens an end of a FIFO waits for the other end, unless it does not block.
+// Who opens an end of a FIFO waits for the other end, unless it does not block; that of a pipe, by /proc/PID/fd, never.
 Result<Ref<OpenFile>> RamFifo::open(const Path& path, std::uint32_t flags) {
   const std::uint32_t access = flags & open_flag::kAccessMask;
-  const bool non_blocking = (flags & open_flag::kNonBlocking) != 0;
-  if (access == open_flag::kWriteOnly && non_blocking && !pipe_.has_readers()) {
+  const bool is_pipe = &file_system() == &file_system().files().unnamed();
+  const bool non_blocking = is_pipe || (flags & open_flag::kNonBlocking) != 0;
+  if (access == open_flag::kWriteOnly && non_blocking && !is_pipe && !pipe_.has_readers()) {
     return Errno::no_such_device;
   }
   Ref<OpenFile> file = VELLUM_TRY(open_end(path, flags, pipe_));

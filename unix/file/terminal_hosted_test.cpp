@@ -1,5 +1,6 @@
 #include <vellum/unix/terminal.hpp>
 
+#include <atomic>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -16,7 +17,7 @@ using test::caller;
 class Screen final : public TerminalPort {
  public:
   std::size_t write(std::span<const std::byte> bytes) override {
-    const std::size_t size = std::min(bytes.size(), room);
+    const std::size_t size = std::min(bytes.size(), room.load());
     shown.append(reinterpret_cast<const char*>(bytes.data()), size);
     room -= size;
     return size;
@@ -28,7 +29,7 @@ class Screen final : public TerminalPort {
   [[nodiscard]] std::string take() { return std::exchange(shown, {}); }
 
   std::string shown;
-  std::size_t room = ~std::size_t{0};
+  std::atomic<std::size_t> room{~std::size_t{0}};  // which a test may change while the terminal writes
   std::size_t taken = 0;
   WaitQueue queue;
 };

@@ -282,11 +282,18 @@ Result<std::uint64_t> sys_list(const Arguments& arguments) {
   Scratch scratch(all_files().memory());
   VELLUM_TRY(scratch.allocate(ByteCount(std::max<std::uint64_t>(size, 1))));
   DirectoryRecords records(scratch.bytes().first(static_cast<std::size_t>(size)), kForm);
+  const Result<ByteCount> before = file->seek(0, Whence::current);
   VELLUM_TRY(file->list(records));
   if (records.records().empty() && records.is_short) {
     return Errno::invalid;
   }
-  VELLUM_TRY(copy_out(arguments.address(1), records.records()));
+  if (const Result<void> copied = copy_out(arguments.address(1), records.records()); !copied.ok()) {
+    // What the program did not get is listed again.
+    if (before.ok()) {
+      (void)file->seek(static_cast<std::int64_t>(before.value().value()), Whence::start);
+    }
+    return copied.error();
+  }
   return records.records().size();
 }
 

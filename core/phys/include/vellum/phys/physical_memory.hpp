@@ -126,8 +126,9 @@ class PhysicalMemory {
   [[nodiscard]] PageCount total_count() const { return total_; }
   // All free frames, cached ones too. Exact while nobody allocates; otherwise some recent value. A step for each CPU.
   [[nodiscard]] PageCount free_count() const;
-  // The fewest frames that were ever left, not counting those that CPUs cache.
+  // The fewest frames that were left since the start, or the last forget_least_free(); what CPUs cache does not count.
   [[nodiscard]] PageCount least_free_count() const { return PageCount(least_free_.load(std::memory_order_relaxed)); }
+  void forget_least_free();
   [[nodiscard]] const Watermarks& watermarks() const { return watermarks_; }
   // By the free frames that every CPU can reach: what CPUs cache does not count. Constant time.
   [[nodiscard]] MemoryLevel level() const;
