@@ -108,6 +108,12 @@ void MemoryObject<F>::release(const Batch& batch) {
   gather.finish();
 }
 
+template <PageTableFormat F>
+bool MemoryObject<F>::is_mapped() {
+  const LockGuard guard(lock_);
+  return !mappings_.empty();
+}
+
 // Takes clean pages of a range out of the object's own tables, as many as fit the batch and at most `most`. While no
 // space maps the object, nothing leads to its pages but its own tables: who holds a page took it out of them, under
 // their lock, with a reference of its own.
@@ -207,41 +213,38 @@ Result<void> MemoryObject<F>::write_back(IndexRange range) {
   return {};
 }
 
-// Makes a dirty page clean; whoever writes it from now on faults, and makes it dirty again. False where it was clean.
+// Makes a dirty page clean, and returns it, retained once: nobody drops it before it is written. Whoever writes it from
+// now on faults, and makes it dirty again. Nothing where it was clean.
 template <PageTableFormat F>
-bool MemoryObject<F>::clean(PageIndex index) {
+std::optional<Pfn> MemoryObject<F>::clean(PageIndex index) {
+  std::optional<Pfn> frame;
   {
     const TreeSection section(tree_);
     Node* const leaf = find_table(index, 1);
     if (leaf == nullptr) {
-      return false;
+      return std::nullopt;
     }
     const unsigned slot = tables_.slot_of(*leaf, Vpn(index.value()));
     const LockGuard guard(leaf->lock);
     const Entry entry = tables_.load(*leaf, slot);
     if (entry.bits == 0 || !F::rights(entry, 1).write) {
-      return false;
+      return std::nullopt;
     }
+    frame = EntryCodec<F>::frame(entry, 1);
+    tables_.memory().frame(*frame).retain();
     tables_.deny_write(*leaf, slot);
   }
   const LockGuard guard(lock_);
   for_each_mapping_of(IndexRange::must(index, PageCount(1)),
                       [](Mapping<F>& mapping, VpnRange pages) { mapping.owner.write_protect(mapping, pages); });
-  return true;
+  return frame;
 }
 
 template <PageTableFormat F>
 Result<void> MemoryObject<F>::write_back_page(PageIndex index) {
-  if (!clean(index)) {
-    return {};
-  }
-  std::optional<Pfn> frame;
-  {
-    const TreeSection section(tree_);
-    frame = lookup(index, Access::read);
-  }
+  const std::optional<Pfn> frame = clean(index);
   if (!frame) {
-    return {};  // truncated meanwhile
+    return {};
   }
   Result<void> written;
   {
@@ -299,6 +302,7 @@ PageCount MemoryObject<F>::dirty() {
   template void MemoryObject<F>::resize(ByteCount);              \
   template Result<void> MemoryObject<F>::write_back(IndexRange); \
   template PageCount MemoryObject<F>::drop_clean(PageCount);     \
+  template bool MemoryObject<F>::is_mapped();                    \
   template PageCount MemoryObject<F>::resident();                \
   template PageCount MemoryObject<F>::dirty();
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)

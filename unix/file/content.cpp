@@ -15,17 +15,10 @@ Result<Ref<FileObject>> FileContent::create(Files& files, DeviceNumber device, s
     files.memory().destroy(content);
     return object.error();
   }
-  content->object = object.value();
-  if (source.lower != nullptr) {
-    files.add_cached(*content);
-  }
   return Ref<FileObject>::adopt(object.value());
 }
 
 void FileContent::object_ended() {
-  if (link.is_linked()) {
-    files_.remove_cached(*this);
-  }
   if (lower_ != nullptr) {
     lower_->release(handle_);
   }
@@ -42,8 +35,8 @@ Result<void> FileContent::read(PageIndex index, std::span<std::byte> page) {
   const std::uint64_t start = index.value() << kPageShift;
   const std::uint64_t end = lower_size_.load(std::memory_order_acquire);
   std::size_t filled = 0;
+  files_.make_room();
   if (start < end) {
-    files_.make_room();
     const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(page.size(), end - start));
     filled = VELLUM_TRY(lower_->read(handle_, ByteCount(start), page.first(wanted)));
   }

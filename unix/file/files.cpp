@@ -71,44 +71,15 @@ void Files::stop() {
   });
 }
 
-void Files::add_cached(CachedFile& file) {
-  const LockGuard guard(lists_lock_);
-  cached_.push_back(file);
-  ++cached_count_;
-}
-
-void Files::remove_cached(CachedFile& file) {
-  const LockGuard guard(lists_lock_);
-  cached_.remove(file);
-  --cached_count_;
-}
-
 PageCount Files::reclaim(PageCount wanted) {
-  PageCount reclaimed{0};
-  std::size_t left = 0;
-  {
-    const LockGuard guard(lists_lock_);
-    left = cached_count_;
-  }
-  for (; left != 0 && reclaimed < wanted; --left) {
-    MemoryObject<Format>* object = nullptr;
-    {
-      const LockGuard guard(lists_lock_);
-      CachedFile* const file = cached_.pop_front();
-      if (file == nullptr) {
-        break;
-      }
-      cached_.push_back(*file);
-      if (!file->keeps_all.load(std::memory_order_relaxed) && file->object->try_retain()) {
-        object = file->object;
-      }
+  PageCount freed{0};
+  for (unsigned i = 0; const Ref<Mount> mount = mount_at(i); ++i) {
+    if (freed >= wanted) {
+      break;
     }
-    if (object != nullptr) {
-      reclaimed += object->drop_clean(wanted - reclaimed);
-      object->release();
-    }
+    freed += mount->file_system().reclaim(wanted - freed);
   }
-  return reclaimed;
+  return freed;
 }
 
 void Files::make_room() {

@@ -155,5 +155,31 @@ TEST_F(OverLower, LivesOnWhileOpenThoughRemoved) {
   EXPECT_EQ(World::get(*file, 2 * kPageSize, 10), "bbbbb");
 }
 
+TEST_F(OverLower, ForgetsWhatNobodyUsesOrChanged) {
+  const Ref<OpenFile> held = world->open("/etc/two", open_flag::kReadOnly).value();
+  EXPECT_EQ(world->read("/etc/one"), "first");
+  world->write("/etc/two", "changed");
+  EXPECT_EQ(world->read("/big").size(), 2 * kPageSize + 5);
+  EXPECT_EQ(lower.handles, 5);  // the root, etc, one, two, big
+  EXPECT_GE(world->files().reclaim(PageCount(1000)), PageCount(4));
+  EXPECT_EQ(lower.handles, 3);
+  EXPECT_EQ(world->read("/etc/one"), "first");
+  EXPECT_EQ(world->read("/etc/two"), "changed");
+  EXPECT_EQ(world->read("/big").size(), 2 * kPageSize + 5);
+}
+
+TEST_F(OverLower, ReadsAFileThatIsLargerThanMemory) {
+  const std::size_t size = std::size_t{80} << 20;
+  lower.add(lower.top, "huge", NodeKind::file, std::string(size, 'h'));
+  const Ref<OpenFile> file = world->open("/huge", open_flag::kReadOnly).value();
+  std::uint64_t position = 0;
+  for (std::string piece = World::get(*file, 0, 1 << 20); !piece.empty();
+       piece = World::get(*file, position, 1 << 20)) {
+    ASSERT_EQ(piece.back(), 'h');
+    position += piece.size();
+  }
+  EXPECT_EQ(position, size);
+}
+
 }  // namespace
 }  // namespace vellum::unix

@@ -65,7 +65,7 @@ void relieve_memory() {
   Thread& self = this_thread();
   ProcessSystem& system = self.system;
   if (!system.files.reclaim(kAtOnce).is_zero()) {
-    return;
+    return;  // files that can be read again
   }
   std::optional<Verdict> verdict;
   char name[sizeof(Process::name)] = {};

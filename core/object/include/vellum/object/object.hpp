@@ -49,8 +49,6 @@ class MemoryObject {
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   // With the last reference the object and its pages end; dirty pages are lost (write_back first).
   void release();
-  // For who finds the object without holding it, at its pager: false where its last reference is gone.
-  [[nodiscard]] bool try_retain();
 
   [[nodiscard]] ByteCount size() const { return ByteCount(size_.load(std::memory_order_acquire)); }
   [[nodiscard]] PageCount page_count() const { return pages_for(size()); }
@@ -79,11 +77,13 @@ class MemoryObject {
   void resize(ByteCount size);
   // Hands the dirty pages of a range to the pager; until it fails. Outside of sections. Errors: the pager's.
   [[nodiscard]] Result<void> write_back(IndexRange range);
-  // Gives the memory of clean pages back, up to `most` of them, where nobody holds them and no space maps the object:
-  // the pager can bring them again. Returns how many. Outside of sections.
+  // Gives the memory of clean pages back, lowest first, up to `most` of them, where nobody holds them and no space maps
+  // the object: the pager can bring them again. Returns how many. Outside of sections.
   [[nodiscard]] PageCount drop_clean(PageCount most);
 
   [[nodiscard]] ObjectStore<F>& store() { return store_; }
+  // Whether a space maps it, or has not yet forgotten that it did.
+  [[nodiscard]] bool is_mapped();
   void add_mapping(Mapping<F>& mapping);
   void remove_mapping(Mapping<F>& mapping);
 
@@ -118,7 +118,7 @@ class MemoryObject {
   void clear_tail(ByteCount size);
   void mark_dirty(PageIndex index, TlbGather<F>& gather);
   [[nodiscard]] Result<void> write_back_page(PageIndex index);
-  [[nodiscard]] bool clean(PageIndex index);
+  [[nodiscard]] std::optional<Pfn> clean(PageIndex index);
   template <class Visitor>
   void for_each_mapping_of(IndexRange range, Visitor visit) VELLUM_REQUIRES(lock_);
   template <class Visitor>

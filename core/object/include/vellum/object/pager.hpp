@@ -21,7 +21,7 @@ class Pager {
   // memory with it.
   [[nodiscard]] virtual IndexRange neighbours(PageIndex index) { return IndexRange::must(index, PageCount(1)); }
 
-  // The object whose pages these are ends and asks no more: whoever lives for it may end.
+  // The object whose pages these are has ended and asks no more: whoever lives for it may end.
   virtual void object_ended() {}
 
  protected:

@@ -33,17 +33,6 @@ class ProcFile {
   ListLink link_;
 };
 
-// The pages of a file that the lower layer can bring again: what Files::reclaim() looks through.
-struct CachedFile {
-  MemoryObject<Format>* object = nullptr;
-  // Pages were called clean that nobody but the object has: it must keep them all.
-  std::atomic<bool> keeps_all{false};
-  ListLink link;
-
- protected:
-  ~CachedFile() = default;
-};
-
 // mount(2)'s arguments, where a new file system is mounted.
 struct MountRequest {
   std::string_view type;      // tmpfs, ramfs, proc, devtmpfs, sysfs
@@ -71,6 +60,12 @@ class Files {
   [[nodiscard]] Naming& naming() { return naming_; }
   [[nodiscard]] Mutex& rename_lock() VELLUM_RETURN_CAPABILITY(rename_lock_) { return rename_lock_; }
 
+  // When memory is short: forgets what lower layers can bring again, about as many pages; returns how many. Not with a
+  // lock of this layer held that others wait for in turn.
+  PageCount reclaim(PageCount wanted);
+  // The same before a page is read, if memory is short: so some stays free for those who cannot wait for it.
+  void make_room();
+
   // --- mounts (mounts.cpp)
 
   // The place that all others are below.
@@ -96,16 +91,6 @@ class Files {
   // Writes a path as seen from `root`; what is not below it begins with "(unreachable)", what was removed ends in
   // " (deleted)" . Returns the text, which lies in `into`. Error: name_too_long.
   [[nodiscard]] Result<std::string_view> write_path(const Path& path, const Path& root, std::span<char> into);
-
-  // --- memory
-
-  // Gives back pages of files that the lower layer has and that nobody uses, about as many as wanted, if there are.
-  // Returns how many. With no spinlock held.
-  PageCount reclaim(PageCount wanted) VELLUM_EXCLUDES(lists_lock_);
-  // The same before a page is read, if memory is short.
-  void make_room() VELLUM_EXCLUDES(lists_lock_);
-  void add_cached(CachedFile& file) VELLUM_EXCLUDES(lists_lock_);
-  void remove_cached(CachedFile& file) VELLUM_EXCLUDES(lists_lock_);
 
   // --- numbers: of nodes without a file system of their own, and of file systems
 
@@ -151,8 +136,6 @@ class Files {
   std::atomic<std::uint32_t> next_mount_{1};
   IntrusiveList<Mount, &Mount::link_> mounts_ VELLUM_GUARDED_BY(naming_.lock);
   Spinlock lists_lock_{LockRank::leaf};
-  IntrusiveList<CachedFile, &CachedFile::link> cached_ VELLUM_GUARDED_BY(lists_lock_);  // next to be looked at first
-  std::size_t cached_count_ VELLUM_GUARDED_BY(lists_lock_) = 0;
   std::atomic<unsigned> hopeless_{0};  // calls of make_room() that need not try
   IntrusiveList<Device, &Device::link_> devices_ VELLUM_GUARDED_BY(lists_lock_);
   IntrusiveList<ProcFile, &ProcFile::link_> proc_files_ VELLUM_GUARDED_BY(lists_lock_);
