@@ -242,7 +242,7 @@ class Fuzzer {
 
   void step() {
     const std::string first = path();
-    switch (input_.take_in_range(0, 8)) {
+    switch (input_.take_in_range(0, 10)) {
       case 0:
         check(model_.make(first, true), world_->make_directory(first));
         break;
@@ -275,6 +275,12 @@ class Fuzzer {
       case 7:
         truncate(first);
         break;
+      case 8:
+        (void)world_->files().reclaim(PageCount(input_.take_in_range(0, 100)));
+        break;
+      case 9:
+        write_mapped(first);
+        break;
       default:
         read(first);
         break;
@@ -295,6 +301,23 @@ class Fuzzer {
       expected.resize(std::max(expected.size(), at + text.size()));
       expected.replace(at, text.size(), text);
     }
+  }
+  // As a program that has the file mapped, and says that it be written back.
+  void write_mapped(const std::string& path) {
+    const Model::Place place = model_.find(path);
+    if (!place.node || place.node->is_directory || place.node->content.empty()) {
+      return;
+    }
+    std::string& expected = place.node->content;
+    const std::size_t at = input_.take_in_range(0, expected.size() - 1);
+    const std::string text = content().substr(0, expected.size() - at);
+    const auto file = world_->open(path, flag::kReadWrite);
+    VELLUM_CHECK(file.ok());
+    const unix::FileMapping mapping = file.value()->mapping().value();
+    const Result<ByteCount> written = mapping.object->write(ByteCount(at), std::as_bytes(std::span(text)));
+    VELLUM_CHECK(written.ok() && written.value() == ByteCount(text.size()));
+    VELLUM_CHECK(mapping.object->write_back(IndexRange::must(PageIndex(0), PageCount(kMostContent))).ok());
+    expected.replace(at, text.size(), text);
   }
   void truncate(const std::string& path) {
     const Model::Place place = model_.find(path);

@@ -219,8 +219,8 @@ class RamFileSystem final : public FileSystem {
   [[nodiscard]] Result<Ref<Node>> make_from(const Attributes& attributes, std::string_view target,
                                             const LowerNode* lower);
 
-  // Looks at the oldest entry: drops pages of a file, at the most so many, and forgets what can be forgotten. Returns how
-  // many pages it dropped.
+  // Looks at the oldest entry: drops pages of a file, at the most so many, and forgets what can be forgotten. Returns
+  // how many pages it dropped.
   PageCount age(PageCount most);
 
   const Kind kind_;
