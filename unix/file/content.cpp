@@ -38,6 +38,7 @@ Result<void> FileContent::read(PageIndex index, std::span<std::byte> page) {
   const std::uint64_t start = index.value() << kPageShift;
   const std::uint64_t end = lower_size_.load(std::memory_order_acquire);
   std::size_t filled = 0;
+  files_.make_room();
   if (start < end) {
     const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(page.size(), end - start));
     filled = VELLUM_TRY(lower_->read(handle_, ByteCount(start), page.first(wanted)));
