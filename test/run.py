@@ -17,7 +17,7 @@ import front_door_test
 import fuzzers
 import style
 from results import Tally, count_ctest
-from system import commands_test, iso_test, programs, run_test
+from system import commands_test, inspect_test, iso_test, programs, run_test
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -164,6 +164,7 @@ def main():
     step_preset("i386", "32-bit PC with PAE, and layers")
     step("programs on the kernel", test_module, run_test)
     step("commands as on Linux", test_module, commands_test)
+    step("looking into a running kernel", test_module, inspect_test)
     step("programs on Vellum", programs.on_vellum)
     step("ISO image", test_module, iso_test)
     if everything:

@@ -245,7 +245,7 @@ Json path_json(const TablePath& path) {
   Json json = {{"schema", "vellum.walk/1"},          {"process", path.process},
                {"name", path.process_name},          {"address", hex_text(path.address.value())},
                {"canonical", !path.entries.empty()}, {"root", hex_text(path.root.value())},
-               {"mapped", path.is_mapped()}};
+               {"mapped", path.is_mapped()},         {"summary", path_summary(path)}};
   if (const auto rights = path.rights()) {
     json["physical"] = hex_text(path.physical().value());
     json["page_size"] = path.page_size().value();
