@@ -8,6 +8,7 @@ import os
 import random
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -282,3 +283,36 @@ class Held(Inspecting):
         self.assertRegex(text, r"mapping   none\n          4\.0 MiB .*above: 0x400000-0x401000 r--p .*demo")
         process.send_signal(signal.SIGINT)
         self.assertEqual(process.wait(TIMEOUT), 139)
+
+
+class Debugger(Inspecting):
+    def free_port(self):
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            return listener.getsockname()[1]
+
+    def gdb(self, port, *commands):
+        words = ["gdb", "-nx", "-batch", "-ex", "set architecture i386:x86-64", "-ex", f"target remote 127.0.0.1:{port}",
+                 "-ex", f"source {ROOT / 'tool/gdb/vellum.py'}", "-ex", f'set $vellum = "{FRONT_DOOR}"']
+        for command in commands:
+            words += ["-ex", command]
+        shown = subprocess.run([*words, "-ex", "detach"], capture_output=True, text=True, timeout=TIMEOUT)
+        self.assertEqual(shown.returncode, 0, shown.stderr)
+        return shown.stdout
+
+    def test_its_commands_agree_with_the_kernel(self):
+        port = self.free_port()
+        self.busy("--gdb", port)
+        addresses = [0x401000, 0xFFFFFFFFFB801000, 0xFFFFFD0001000123, 0x12345000, 0x8000000000000000]
+        kernel = self.walks(2, addresses)
+        shown = self.gdb(port, *(f"walk {address:#x}" for address in addresses), "walk FFFFFD00.01000123", "maps kernel", "explain 0x30")
+        walks = re.split(r"^address  ", shown, flags=re.MULTILINE)[1:]
+        for walk, text in zip(kernel[1:3], walks[1:3]):  # the kernel's half is the same whatever runs
+            self.assertIn(f"physical {walk['physical']}\n", text)
+            self.assertIn("page     2 MiB, kernel rw-" if walk["page_size"] == TABLE else "page     4 KiB, kernel r-x", text)
+        self.assertIn("page     none", walks[3])
+        self.assertIn("no such address", walks[4])
+        self.assertTrue(walks[5].startswith(walks[2]), "an address with a dot in its middle")
+        self.assertRegex(shown, r"ffffffffc0000000-ffffffffc0001000 kernel r-- +4 KiB  core heap\n")
+        self.assertRegex(shown, r"fffffffffb800000-[0-9a-f]+ kernel r-x +\d+ KiB  kernel text\n")
+        self.assertIn("A null pointer plus 0x30", shown)
