@@ -225,8 +225,9 @@ std::string path_text(const TablePath& path) {
   for (const PathEntry& entry : path.entries) {
     if (entry.of_object) {
       add_field(text, std::exchange(label, ""),
-                fmt::format("the table of level {} is the object's own: {} entr{} name{} it", entry.level, entry.paths,
-                            entry.paths == 1 ? "y" : "ies", entry.paths == 1 ? "s" : ""));
+                fmt::format("the table of level {} is the object's own: {} entries name it, its own and those of all "
+                            "who map it",
+                            entry.level, entry.paths));
     } else if (entry.paths > 1) {
       add_field(text, std::exchange(label, ""),
                 fmt::format("the table of level {} is named by {} entries", entry.level, entry.paths));
