@@ -15,6 +15,7 @@
 #include "programs.hpp"
 #include "run_channel.hpp"
 #include "run_host.hpp"
+#include "run_inspector.hpp"
 #include "run_reporter.hpp"
 #include "run_streams.hpp"
 #include "run_terminal.hpp"
@@ -44,19 +45,21 @@ struct Run {
         host(its_host),
         request(its_request),
         channel(run_channel()),
-        reporter(channel, {reinterpret_cast<char*>(rooms.data()), run::Channel::kMostBody}),
+        reporter(channel, its_host, {reinterpret_cast<char*>(rooms.data()), run::Channel::kMostBody}),
         streams{.channel = channel,
                 .host = host,
                 .output_room = rooms.subspan(run::Channel::kMostBody, run::Channel::kMostBody),
                 .output_lock = {},
                 .input_lock = {}},
+        inspector(its_kernel, its_host, channel, user_model()),
         port(channel, terminal_stream()),
         programs(kernel, port, reporter, program_layout(user_model())) {}
 
-  [[nodiscard]] run::ToHost terminal_stream() const {
-    return request.stream(1) != StreamKind::terminal && request.stream(2) == StreamKind::terminal
-               ? run::ToHost::error_output
-               : run::ToHost::output;
+  [[nodiscard]] std::optional<run::ToHost> terminal_stream() const {
+    if (request.stream(1) == StreamKind::terminal) {
+      return run::ToHost::output;
+    }
+    return request.stream(2) == StreamKind::terminal ? std::optional(run::ToHost::error_output) : std::nullopt;
   }
   [[nodiscard]] UserModel user_model() const {
     return request.find("user") == "linux" ? UserModel::linux_low : UserModel::illumos;
@@ -79,6 +82,7 @@ struct Run {
   run::Channel& channel;
   HostReporter reporter;
   RunStreams streams;
+  RunInspector inspector;
   RunTerminalPort port;
   Programs programs;
   unix::FirstProgram program;
@@ -222,6 +226,10 @@ Result<void> Run::prepare() {
 }
 
 Result<void> Run::start() {
+  VELLUM_TRY(inspector.start());
+  if (request.number("hold", 0) != 0) {
+    reporter.hold();
+  }
   programs.processes.trace = request.number("strace", 0) != 0;
   reporter.begin();
   VELLUM_TRY(unix::start_first_process(programs.processes, program));
@@ -245,6 +253,9 @@ Result<void> Run::start() {
 
 void run_first_thread(unix::Thread& /*thread*/) {
   Run& run = *the_run;
+  if (run.request.number("protocol", 0) != run::kProtocolVersion) {
+    run.give_up("the command and the kernel are of different versions; build both anew", Errno::invalid, kFailed);
+  }
   if (const Result<void> mounted = run.mount(); !mounted.ok()) {
     run.give_up("cannot mount the host's files", mounted.error(), kFailed);
   }
@@ -266,7 +277,6 @@ void wait_for_request(const RunHost& host) {
 
 void run_for_host(Kernel& kernel, const char* command_line) {
   constexpr const char* kTooSmall = "not enough memory to talk with the host";
-  start_processor(kernel);
   must(kernel.virtual_memory.start(), kTooSmall);
   must(find_devices(command_line), kTooSmall);
   const virtio::SharedMemory room = must(allocate_shared_memory(kRequestRoom), kTooSmall);
@@ -274,6 +284,7 @@ void run_for_host(Kernel& kernel, const char* command_line) {
   RunHost& host = *::new (room_for_host) RunHost;
   host.set_room({reinterpret_cast<char*>(room.bytes.data()), room.bytes.size()});
   must(open_run_channel(host), "there is no console device to talk with the host");
+  run_channel().send(run::ToHost::hello, run::kProtocolVersion);
   wait_for_request(host);
   static constinit run::StartRequest request;
   request = must(host.request(), "the host's request makes no sense");

@@ -27,7 +27,8 @@ class Surveyor {
 
  private:
   void look_at(Node& node, unsigned first, unsigned last, Vpn base, std::uint64_t paths) VELLUM_REQUIRES(node.lock) {
-    for (unsigned slot = first; slot <= last; ++slot) {
+    for (unsigned slot = tables_.next_entry(node, first, last); slot <= last;
+         slot = tables_.next_entry(node, slot + 1, last)) {
       const Entry entry = tables_.load(node, slot);
       const Vpn page = base + Tables<F>::span(node) * slot;
       switch (tables_.state(entry, node)) {
