@@ -23,11 +23,18 @@ void MemoryObject<F>::release() {
     gather.release_table(*root);
     gather.finish();
   }
-  Pager* const pager = pager_;
-  store_.objects_.destroy(this);
-  if (pager != nullptr) {
-    pager->object_ended();
+  if (pager_ != nullptr) {
+    pager_->object_ended();  // before the memory goes: until then try_retain() may ask
   }
+  store_.objects_.destroy(this);
+}
+
+template <PageTableFormat F>
+bool MemoryObject<F>::try_retain() {
+  std::uint32_t held = references_.load(std::memory_order_relaxed);
+  while (held != 0 && !references_.compare_exchange_weak(held, held + 1, std::memory_order_relaxed)) {
+  }
+  return held != 0;
 }
 
 template <PageTableFormat F>

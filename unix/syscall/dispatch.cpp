@@ -26,7 +26,7 @@ void fill_table() {
   for (const std::span<const SystemCall> calls :
        {file_calls(), transfer_calls(), path_calls(), attribute_calls(), event_calls(), memory_calls(), process_calls(),
         identity_calls(), schedule_calls(), signal_calls(), time_calls(), system_calls(), socket_calls(),
-        remote_calls()}) {
+        remote_calls(), segment_calls()}) {
     for (const SystemCall& call : calls) {
       VELLUM_CHECK(call.number < kMostCalls && table.calls[call.number] == nullptr);
       table.calls[call.number] = &call;

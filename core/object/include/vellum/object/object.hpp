@@ -49,6 +49,8 @@ class MemoryObject {
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   // With the last reference the object and its pages end; dirty pages are lost (write_back first).
   void release();
+  // For who finds the object without holding it, at its pager: false where its last reference is gone.
+  [[nodiscard]] bool try_retain();
 
   [[nodiscard]] ByteCount size() const { return ByteCount(size_.load(std::memory_order_acquire)); }
   [[nodiscard]] PageCount page_count() const { return pages_for(size()); }

@@ -23,7 +23,7 @@ class Pager {
 
   // So many pages that read() filled are not kept any more. Does not sleep.
   virtual void pages_gone(PageCount /*count*/) {}
-  // The object whose pages these are has ended and asks no more: whoever lives for it may end.
+  // The object whose pages these are ends and asks no more: whoever lives for it may end.
   virtual void object_ended() {}
 
  protected:
