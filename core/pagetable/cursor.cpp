@@ -4,16 +4,20 @@
 
 namespace vellum {
 
-namespace {
-
-// Room that a node needs for one replace or protect: two splits, and above the leaves a meaning pulled up at either
-// edge.
-constexpr unsigned room_for_change(const Node& node) { return node.level == 1 ? 2 : 4; }
-
-}  // namespace
+// Room that a node needs for a replace or protect: two splits, and above the leaves a meaning pulled up at either edge.
+template <PageTableFormat F>
+unsigned Cursor<F>::room_for_change(const Node& node) const {
+  return changes_ * (node.level == 1 ? 2U : 4U);
+}
 
 template <PageTableFormat F>
 void Cursor<F>::lock_node(Node& node) {
+  for (unsigned i = 0; changes_ > 1 && i < locked_count_; ++i) {
+    if (locked_[i] == &node) {
+      node.lock.assert_held();
+      return;  // both ranges reach it
+    }
+  }
   node.lock.lock();
   VELLUM_CHECK(locked_count_ < kMaxLocked);
   locked_[locked_count_++] = &node;
@@ -120,6 +124,12 @@ void Cursor<F>::lock(VpnRange range, Intent intent) VELLUM_NO_THREAD_SAFETY_ANAL
 }
 
 template <PageTableFormat F>
+void Cursor<F>::lock_for_two(VpnRange both) {
+  changes_ = 2;
+  lock(both);
+}
+
+template <PageTableFormat F>
 bool Cursor<F>::is_unmapped(VpnRange range) {
   const Node& node = *covering_;
   node.lock.assert_held();
@@ -183,38 +193,12 @@ Result<void> Cursor<F>::prepare_edge(Node& node, unsigned slot, VpnRange range,
     tables_.link(node, slot, *child, EntryRights::everything(), true);
     return prepare_node(*child, range, purpose);
   }
-  Node* const child = VELLUM_TRY(exclusive_child(node, slot));
+  Node* const child = VELLUM_TRY(tables_.exclusive_child(node, slot, gather_));
   lock_node(*child);
   if (meaning) {
     tables_.push_down(node, slot, *child, *meaning, gather_);
   }
   return prepare_node(*child, range, purpose);
-}
-
-template <PageTableFormat F>
-Result<Node*> Cursor<F>::exclusive_child(Node& node, unsigned slot) {
-  const Entry entry = tables_.load(node, slot);
-  Node& child = tables_.child(entry, node);
-  const std::optional<Meaning> meaning = node.meaning_at(slot);
-  const Prot prot = meaning ? meaning->prot : Prot::all();
-  Node* exclusive = &child;
-  {
-    const LockGuard guard(child.lock);
-    if (child.share.load(std::memory_order_acquire) > 1) {
-      exclusive = VELLUM_TRY(tables_.clone(child, tables_.page_of(node, slot)));
-    }
-  }
-  Entry own = EntryCodec<F>::table(exclusive->table, node.level, tables_.allowed(prot));
-  if (prot.is_none()) {
-    own = EntryCodec<F>::with(own, node.level, EntryRights{.user = true}, false);
-  }
-  node.granted |= tables_.grant_bits(tables_.allowed(prot));
-  tables_.set(node, slot, own);
-  if (exclusive != &child) {
-    gather_.flush_table(node, slot);
-    gather_.release_table(child);
-  }
-  return exclusive;
 }
 
 template <PageTableFormat F>
@@ -224,7 +208,7 @@ Result<void> Cursor<F>::make_children_exclusive(Node& node, unsigned first, unsi
     if (node.meaning_at(slot) || tables_.state(tables_.load(node, slot), node) != EntryState::table) {
       continue;
     }
-    Node* const child = VELLUM_TRY(exclusive_child(node, slot));
+    Node* const child = VELLUM_TRY(tables_.exclusive_child(node, slot, gather_));
     const LockGuard guard(child->lock);
     VELLUM_TRY(child->reserve_runs(room_for_change(*child)));
     if (child->owning_children > 0) {
@@ -412,6 +396,9 @@ void Cursor<F>::tidy_edge(Node& node, unsigned slot) {
   const Entry entry = tables_.load(node, slot);
   Node& child = tables_.child(entry, node);
   child.lock.assert_held();
+  if (changes_ > 1) {
+    return;  // the other change relies on what prepare() made
+  }
   if (child.owning_children > 0 || child.slot_count != entry_count<F>(child.level)) {
     return;  // what also holds entries of the kernel stays
   }

@@ -305,9 +305,13 @@ void AddressSpace<F>::populate(VpnRange pages, const Request& request) {
   }
 }
 
-#define VELLUM_COMPILE(F)                                                      \
-  template Result<VirtAddr> AddressSpace<F>::map(const Request&);              \
-  template Result<void> AddressSpace<F>::enter(const Target&, const Meaning&); \
+#define VELLUM_COMPILE(F)                                                                         \
+  template Result<VirtAddr> AddressSpace<F>::map(const Request&);                                 \
+  template Result<void> AddressSpace<F>::enter(const Target&, const Meaning&);                    \
+  template Result<void> AddressSpace<F>::map_at(const Request&, const Target&);                   \
+  template PageCount AddressSpace<F>::alignment_of(PageCount);                                    \
+  template std::optional<Vpn> AddressSpace<F>::place(Vpn, PageCount, PageCount, PageCount) const; \
+  template std::optional<Vpn> AddressSpace<F>::find_gap(PageCount, PageCount, PageCount);         \
   template bool AddressSpace<F>::exceeds_size(PageCount) const;
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE

@@ -3,6 +3,7 @@
 
 #include "fixture.hpp"
 #include "fuzz_world.hpp"
+#include "remap_oracle.hpp"
 
 namespace vellum::test {
 
@@ -58,6 +59,9 @@ class SpaceFuzz : private FuzzWorld<F> {
         break;
       case Kind::protect:
         protect(op, space);
+        break;
+      case Kind::remap:
+        remap(op, space);
         break;
       case Kind::set_break:
         set_break(op, space);
@@ -274,6 +278,35 @@ class SpaceFuzz : private FuzzWorld<F> {
     } else if (expected.start < expected.end) {
       space.model.protect(expected.start, expected.end, op.prot);
     }
+  }
+  void remap(const Operation& op, Space& space) {
+    const RemapOracle<F> oracle(this->oracle(), space.real->layout(), op, space.model);
+    const typename World::Failing failing(*this, op);
+    const Result<VirtAddr> moved = space.real->remap({.address = op.address,
+                                                      .old_length = op.length,
+                                                      .new_length = op.new_length,
+                                                      .move = op.move,
+                                                      .keeps_source = op.keeps_source,
+                                                      .target = op.target});
+    const Result<void> result = moved.ok() ? Result<void>() : Result<void>(moved.error());
+    if (!same(result, oracle.result()) && !is_injected(result, failing.allocations())) {
+      differ("remap gave %d, expected %d", number_of(result), number_of(oracle.result()));
+    }
+    if (!result.ok()) {
+      // How far it came, if memory ran out on the way, shows in how much is mapped.
+      const SpaceModel* reached = &oracle.stages().back();
+      for (const SpaceModel& stage : oracle.stages()) {
+        reached = failing.allocations() > 0 && stage.mapped() == space.real->mapped() ? &stage : reached;
+      }
+      space.model = SpaceModel(*reached);
+      return;
+    }
+    const VirtAddr at = moved.value();
+    if (oracle.wanted() ? at != *oracle.wanted() : !fits(space, at, oracle.new_pages())) {
+      differ("moved to 0x%llx", static_cast<unsigned long long>(at.value()));
+    }
+    space.model = oracle.after(at, calls_ + 1);
+    calls_ += 2;
   }
   void set_break(const Operation& op, Space& space) {
     const VirtAddr before = space.model.break_end;

@@ -189,6 +189,14 @@ class PrivatePages {
     pages_.erase(std::remove_if(position(start), last, [&](const auto& entry) { return predicate(entry.first); }),
                  last);
   }
+  template <class Visitor>
+  void for_each(Vpn start, Vpn end, Visitor visit) const {
+    for (const auto& [page, words] : pages_) {
+      if (page >= start && page < end) {
+        visit(page, words);
+      }
+    }
+  }
   [[nodiscard]] std::size_t count() const { return pages_.size(); }
   [[nodiscard]] Vpn nth(std::size_t n) const { return pages_[n].first; }
 
@@ -263,6 +271,34 @@ class SpaceModel {
     for (std::size_t i = index_behind(start); i < stretches_.size() && stretches_[i].start < end; ++i) {
       stretches_[i].prot = prot;
     }
+  }
+  // What the pages from .. end mean and hold, moved to `to`, where it ends with `to_end`; all of it is of `region`.
+  struct Moved {
+    Vpn from;
+    Vpn end;
+    Vpn to;
+    Vpn to_end;
+  };
+  void move(const Moved& moved, const Stretch& region, std::uint64_t call, bool keeps_source) {
+    Stretch target = region;
+    target.first = region.index_of(moved.from);
+    target.start = moved.to;
+    target.end = moved.to_end;
+    target.call = target.object ? call : 0;
+    const PrivatePages held = contents_;
+    if (moved.from < moved.end) {
+      unmap(moved.from, moved.end);
+    }
+    if (keeps_source) {
+      Stretch source = target;
+      source.start = moved.from;
+      source.end = moved.end;
+      source.call = target.object ? call + 1 : 0;
+      map(source);
+    }
+    map(target);
+    held.for_each(moved.from, moved.end,
+                  [&](Vpn page, const PageWords& words) { contents_.set(moved.to + (page - moved.from), words); });
   }
   // Private copies of an object's pages from `keep` on go when the object is cut.
   void forget_copies(const ObjectModel& object, PageCount keep) {

@@ -46,6 +46,8 @@ class Oracle {
   [[nodiscard]] bool exceeds_size(const SpaceModel& space, PageCount more) const {
     return space.mapped() + more > whole_pages(layout_.size_limit);
   }
+  // Whether so many pages are more than memory could ever hold.
+  [[nodiscard]] bool exceeds(PageCount pages) const { return pages > memory_; }
   // Of a map whose address is given.
   [[nodiscard]] Result<void> map_fixed(const Operation& op, const SpaceModel& space) const {
     const PageCount pages = pages_for(op.length);

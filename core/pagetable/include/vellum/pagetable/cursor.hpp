@@ -46,6 +46,9 @@ class [[nodiscard]] Cursor {
   // as it is until unlock(). To look: each part is seen as it is at some moment.
   enum class Intent : std::uint8_t { change, look };
   void lock(VpnRange range, Intent intent = Intent::change);
+  // The same for two ranges within `both`, of which each is prepared, and then each changed. What that leaves empty, or
+  // at a lower level than it could be, stays so.
+  void lock_for_two(VpnRange both);
   void unlock();
 
   // Whether nothing in `range` means anything. Before prepare().
@@ -78,9 +81,10 @@ class [[nodiscard]] Cursor {
   void tidy(VpnRange range);
 
  private:
-  static constexpr unsigned kMaxLocked = 2 * F::kLevels;
+  static constexpr unsigned kMaxLocked = 4 * F::kLevels;
 
   void lock_node(Node& node) VELLUM_ACQUIRE(node.lock);
+  [[nodiscard]] unsigned room_for_change(const Node& node) const;
   [[nodiscard]] static unsigned level_of(VpnRange range);
   template <unsigned level>
   [[nodiscard]] Node& descend(Node& node, VpnRange range, unsigned lowest);
@@ -103,7 +107,6 @@ class [[nodiscard]] Cursor {
       VELLUM_REQUIRES(node.lock);
   [[nodiscard]] Result<void> make_children_exclusive(Node& node, unsigned first, unsigned last)
       VELLUM_REQUIRES(node.lock);
-  [[nodiscard]] Result<Node*> exclusive_child(Node& node, unsigned slot) VELLUM_REQUIRES(node.lock);
 
   PageCount replace_in(Node& node, VpnRange range, const Meaning* meaning) VELLUM_REQUIRES(node.lock);
   PageCount replace_slots(Node& node, unsigned first, unsigned last, const Meaning* meaning) VELLUM_REQUIRES(node.lock);
@@ -121,6 +124,7 @@ class [[nodiscard]] Cursor {
   Tree& tree_;
   TlbGather<F>& gather_;
   Tables<F> tables_;
+  unsigned changes_ = 1;  // ranges to be changed
   Node* covering_ = nullptr;
   // The way to the covering node: what was passed, by level.
   Node* passed_[F::kLevels + 1];

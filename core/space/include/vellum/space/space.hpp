@@ -62,6 +62,21 @@ struct MapRequest {
   ByteCount offset{0};                // into the object
 };
 
+// mremap(2).
+struct Remap {
+  enum class Move : std::uint8_t {
+    forbidden,
+    anywhere,   // MREMAP_MAYMOVE
+    to_target,  // MREMAP_FIXED as well
+  };
+  VirtAddr address;
+  ByteCount old_length;
+  ByteCount new_length;
+  Move move = Move::forbidden;
+  bool keeps_source = false;  // MREMAP_DONTUNMAP: its pages go, and it stays mapped
+  VirtAddr target{};          // a hint where only the source is kept
+};
+
 // A stretch of addresses that mean the same, as /proc/PID/maps shows it.
 template <PageTableFormat F>
 struct Region {
@@ -110,6 +125,12 @@ class AddressSpace : public FamilyMember<F> {
   // mprotect(2). Errors: invalid (address not at a page), no_memory (a hole, or out of pages), access_denied. As on
   // Linux what lies before a hole or before a mapping that may not have the rights is changed all the same.
   [[nodiscard]] Result<void> protect(VirtAddr address, ByteCount length, Prot prot);
+  // mremap(2). Returns where. Pages move without being copied, and whole tables where the distance allows. Errors:
+  // invalid (address or target not at a page, no new length, a target beyond the user half or over the source, old and
+  // new length differ where the source is kept, nothing to be mapped once more), bad_address (not one region),
+  // no_memory, not_permitted (below the lowest address). After an error what is beyond the new length, and what was at
+  // the target, may be gone, as on Linux.
+  [[nodiscard]] Result<VirtAddr> remap(const Remap& request);
   // The heap's start, set once a program is loaded. Page-aligned.
   void set_break_start(VirtAddr start, ByteCount limit);
   // setrlimit(2)'s part: what growing stacks, all mappings together, and the heap may come to from now on.
@@ -198,6 +219,28 @@ class AddressSpace : public FamilyMember<F> {
   void populate(VpnRange pages, const Request& request);
   [[nodiscard]] bool has_page(Vpn page, Access access);
 
+  // remap.cpp
+  struct Transplant {
+    VpnRange from;
+    VpnRange to;
+    bool keeps_source;
+  };
+  enum class Transplanted : std::uint8_t { done, target_taken, source_changed, no_memory };
+  [[nodiscard]] static bool is_counted(const Region<F>& region);
+  [[nodiscard]] static Request request_like(const Region<F>& region, VirtAddr address);
+  [[nodiscard]] Result<void> cut_off(VirtAddr address, PageCount old_pages, PageCount new_pages);
+  [[nodiscard]] Result<void> permits_growth(const Region<F>& region, VirtAddr address, PageCount old_pages,
+                                            PageCount new_pages) const;
+  [[nodiscard]] Result<void> extend(const Region<F>& region, PageCount more);
+  [[nodiscard]] Result<VirtAddr> remap_to(const Remap& request, PageCount old_pages, PageCount new_pages);
+  [[nodiscard]] Result<VirtAddr> move_mapping(const Remap& request, const Region<F>& region, PageCount old_pages,
+                                              PageCount new_pages);
+  void finish_move(const Transplant& plan, bool fixed);
+  [[nodiscard]] Transplanted transplant(const Region<F>& region, const Transplant& plan);
+  [[nodiscard]] Transplanted transplant_alone(const Region<F>& region, const Transplant& plan,
+                                              const Meaning (&meanings)[2], DroppedBackings& dropped);
+  [[nodiscard]] static bool still_means(Cursor<F>& cursor, const Region<F>& region, VpnRange pages);
+
   // prune.cpp
   [[nodiscard]] std::optional<Vpn> note_emptied(CpuIndex cpu, Vpn page);
   void prune(Vpn page);
@@ -260,6 +303,9 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Result<void> share_root_with(AddressSpace& child);
 
   // query.cpp
+  class HeldRegion;
+  enum class Hold : std::uint8_t { nothing, object };
+  [[nodiscard]] std::optional<Region<F>> find_region(VirtAddr from, Hold hold);
   void add_residence(Node& node, Residence& sum);
   std::uint64_t check_node(Node& node, const Meaning* above, bool exclusive);
 
