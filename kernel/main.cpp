@@ -14,6 +14,7 @@
 #include "start.hpp"
 #if defined(VELLUM_RUNS_PROGRAMS)
 #include "archive_mode.hpp"
+#include "call_list.hpp"
 #include "kernel_context.hpp"
 #include "processor.hpp"
 #include "run_mode.hpp"
@@ -94,6 +95,10 @@ extern "C" void kernel_main(std::uint32_t start_info_address, std::uint32_t prot
   }
 #endif
 #if defined(VELLUM_RUNS_PROGRAMS)
+  if (command_line.has("list_calls")) {
+    kernel::list_system_calls();
+    pc::stop(pc::Outcome::success);
+  }
   if (!command_line.has("selftest")) {
     kernel::start_processor(kernel);
     if (command_line.has("kernel_context=isolated")) {

@@ -108,7 +108,8 @@ Result<void> check_limits(Process& parent) {
   }
   const Credentials& who = parent.credentials;
   const std::uint64_t limit = parent.limits[Resource::processes].soft;
-  if (!who.is_superuser() && who.user.real != UserId(0) && processes_of(parent.system, who.user.real) >= limit) {
+  if (!who.has(Capability::exceed_limits) && !who.has(Capability::administer) && who.user.real != UserId(0) &&
+      processes_of(parent.system, who.user.real) >= limit) {
     return Errno::try_again;
   }
   return {};

@@ -8,9 +8,12 @@ namespace vellum::unix {
 
 namespace {
 
-FileCredentials credentials_for_files(const Process& process, UserId user, GroupId group)
+FileCredentials credentials_for_files(const Process& process, UserId user, GroupId group, Capabilities held)
     VELLUM_REQUIRES(process_lock) {
-  return {.user = user, .group = group, .groups = process.calling_groups(), .superuser = user == UserId(0)};
+  return {.user = user,
+          .group = group,
+          .groups = process.calling_groups(),
+          .superuser = held.has(Capability::override_access)};
 }
 
 SignalInfo kernel_info(Signal signal) { return SignalInfo::make(signal, SignalCode::from_kernel); }
@@ -25,13 +28,17 @@ FileCredentials calling_credentials() {
   }
   const Process& process = this_process();
   const LockGuard guard(process_lock);
-  return credentials_for_files(process, process.credentials.user.file_system, process.credentials.group.file_system);
+  const Credentials& who = process.credentials;
+  return credentials_for_files(process, who.user.file_system, who.group.file_system, who.capabilities.effective);
 }
 
 FileCredentials calling_real_credentials() {
   const Process& process = this_process();
   const LockGuard guard(process_lock);
-  return credentials_for_files(process, process.credentials.user.real, process.credentials.group.real);
+  const Credentials& who = process.credentials;
+  const bool is_superuser = who.user.real == UserId(0);
+  return credentials_for_files(process, who.user.real, who.group.real,
+                               is_superuser ? who.capabilities.permitted : Capabilities::none());
 }
 
 std::uint64_t calling_open_file_limit() {

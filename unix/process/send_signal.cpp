@@ -153,7 +153,7 @@ void signal_group_locked(ProcessSystem& system, ProcessId group, const SignalInf
 bool may_signal(const Process& sender, const Process& target, Signal signal) {
   const Identities<UserId>& from = sender.credentials.user;
   const Identities<UserId>& to = target.credentials.user;
-  if (sender.credentials.is_superuser() || from.effective == to.saved || from.effective == to.real ||
+  if (sender.credentials.has(Capability::kill) || from.effective == to.saved || from.effective == to.real ||
       from.real == to.saved || from.real == to.real) {
     return true;
   }
