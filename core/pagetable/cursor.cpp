@@ -165,7 +165,7 @@ Result<void> Cursor<F>::prepare_node(Node& node, VpnRange range, Purpose purpose
   if (slots.last_partial) {
     VELLUM_TRY(prepare_edge(node, slots.last, part(node, slots.last, range), purpose));
   }
-  if (purpose == Purpose::protect && node.owning_children > 0) {
+  if ((purpose == Purpose::protect || purpose == Purpose::discard) && node.owning_children > 0) {
     const unsigned first = slots.first + (slots.first_partial ? 1 : 0);
     const unsigned end = slots.last + (slots.last_partial ? 0 : 1);
     if (first < end) {
@@ -181,7 +181,7 @@ Result<void> Cursor<F>::prepare_edge(Node& node, unsigned slot, VpnRange range,
                                      Purpose purpose) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
   const std::optional<Meaning> meaning = node.meaning_at(slot);
   if (tables_.load(node, slot).bits == 0) {
-    if (!meaning && purpose != Purpose::fill) {
+    if (purpose == Purpose::discard || (!meaning && purpose != Purpose::fill)) {
       return {};
     }
     Node* const child = VELLUM_TRY(tables_.create_child(node, slot));
@@ -257,13 +257,14 @@ PageCount Cursor<F>::replace_in(Node& node, VpnRange range, const Meaning* meani
 
 template <PageTableFormat F>
 PageCount Cursor<F>::replace_slots(Node& node, unsigned first, unsigned last, const Meaning* meaning) {
-  const PageCount lost = clear_slots(node, first, last);
+  const PageCount lost = clear_slots(node, first, last, Meanings::go);
   return lost + tables_.span(node) * node.assign(first, last, meaning, gather_);
 }
 
-// Takes everything out of slots; returns the pages that owning children below gave a meaning to.
+// Takes everything out of slots but, where meanings are to stay, the children that own some: those are emptied. Returns
+// the pages that owning children below gave a meaning to that is gone.
 template <PageTableFormat F>
-PageCount Cursor<F>::clear_slots(Node& node, unsigned first, unsigned last) {
+PageCount Cursor<F>::clear_slots(Node& node, unsigned first, unsigned last, Meanings meanings) {
   PageCount lost{0};
   if (node.level == 1) {
     tables_.clear_pages(node, first, last, gather_);
@@ -271,6 +272,12 @@ PageCount Cursor<F>::clear_slots(Node& node, unsigned first, unsigned last) {
   }
   for (unsigned slot = tables_.next_entry(node, first, last); slot <= last;
        slot = tables_.next_entry(node, slot + 1, last)) {
+    if (meanings == Meanings::stay && node.owning_children > 0 && !node.meaning_at(slot)) {
+      Node& child = tables_.child(tables_.load(node, slot), node);
+      const LockGuard guard(child.lock);
+      (void)clear_slots(child, 0, child.slot_count - 1U, Meanings::stay);
+      continue;
+    }
     const Entry entry = tables_.exchange(node, slot, {});
     --node.live;
     switch (tables_.state(entry, node)) {
@@ -338,15 +345,15 @@ PageCount Cursor<F>::forget_meanings(Node& node, Reached reached) {
 
 // The covering node's lock was taken by lock().
 template <PageTableFormat F>
-void Cursor<F>::protect(VpnRange range, Prot prot) {
+void Cursor<F>::change(VpnRange range, const MeaningChange& change) {
   covering_->lock.assert_held();
-  protect_in(*covering_, range, prot);
+  change_in(*covering_, range, change);
 }
 
 template <PageTableFormat F>
-void Cursor<F>::protect_in(Node& node, VpnRange range, Prot prot) {
+void Cursor<F>::change_in(Node& node, VpnRange range, const MeaningChange& change) {
   if (node.level == 1) {
-    return protect_slots(node, tables_.slot_of(node, range.start()), tables_.slot_of(node, range.last()), prot);
+    return change_slots(node, tables_.slot_of(node, range.start()), tables_.slot_of(node, range.last()), change);
   }
   const Slots slots = slots_of(node, range);
   const auto edge = [&](unsigned slot) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
@@ -354,7 +361,7 @@ void Cursor<F>::protect_in(Node& node, VpnRange range, Prot prot) {
     if (entry.bits != 0) {
       Node& child = tables_.child(entry, node);  // locked by prepare_edge()
       child.lock.assert_held();
-      protect_in(child, part(node, slot, range), prot);
+      change_in(child, part(node, slot, range), change);
       tidy_edge(node, slot);
     }
   };
@@ -364,7 +371,7 @@ void Cursor<F>::protect_in(Node& node, VpnRange range, Prot prot) {
   const unsigned first = slots.first + (slots.first_partial ? 1 : 0);
   const unsigned end = slots.last + (slots.last_partial ? 0 : 1);
   if (first < end) {
-    protect_slots(node, first, end - 1, prot);
+    change_slots(node, first, end - 1, change);
   }
   if (slots.last_partial) {
     edge(slots.last);
@@ -372,10 +379,13 @@ void Cursor<F>::protect_in(Node& node, VpnRange range, Prot prot) {
 }
 
 template <PageTableFormat F>
-void Cursor<F>::protect_slots(Node& node, unsigned first, unsigned last, Prot prot) {
-  node.set_prot(first, last, prot, gather_);
+void Cursor<F>::change_slots(Node& node, unsigned first, unsigned last, const MeaningChange& change) {
+  node.change(first, last, change, gather_);
   if (node.level == 1) {
-    return tables_.limit_pages(node, first, last, prot, gather_);
+    if (change.prot) {
+      tables_.limit_pages(node, first, last, *change.prot, gather_);
+    }
+    return;
   }
   for (unsigned slot = tables_.next_entry(node, first, last); slot <= last;
        slot = tables_.next_entry(node, slot + 1, last)) {
@@ -383,10 +393,45 @@ void Cursor<F>::protect_slots(Node& node, unsigned first, unsigned last, Prot pr
     if (node.owning_children > 0 && !node.meaning_at(slot)) {
       Node& child = tables_.child(entry, node);
       const LockGuard guard(child.lock);
-      protect_slots(child, 0, child.slot_count - 1U, prot);
-    } else if (tables_.limit(node, slot, prot)) {
+      change_slots(child, 0, child.slot_count - 1U, change);
+    } else if (change.prot && tables_.limit(node, slot, *change.prot)) {
       gather_.flush(tables_.range_of(node, slot));
     }
+  }
+}
+
+// The covering node's lock was taken by lock().
+template <PageTableFormat F>
+void Cursor<F>::discard(VpnRange range) {
+  covering_->lock.assert_held();
+  discard_in(*covering_, range);
+}
+
+template <PageTableFormat F>
+void Cursor<F>::discard_in(Node& node, VpnRange range) {
+  const Slots slots = slots_of(node, range);
+  if (node.level == 1) {
+    return tables_.clear_pages(node, slots.first, slots.last, gather_);
+  }
+  const auto edge = [&](unsigned slot) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+    const Entry entry = tables_.load(node, slot);
+    if (entry.bits != 0) {
+      Node& child = tables_.child(entry, node);  // locked by prepare_edge()
+      child.lock.assert_held();
+      discard_in(child, part(node, slot, range));
+      tidy_edge(node, slot);
+    }
+  };
+  if (slots.first_partial) {
+    edge(slots.first);
+  }
+  const unsigned first = slots.first + (slots.first_partial ? 1 : 0);
+  const unsigned end = slots.last + (slots.last_partial ? 0 : 1);
+  if (first < end) {
+    (void)clear_slots(node, first, end - 1, Meanings::stay);
+  }
+  if (slots.last_partial) {
+    edge(slots.last);
   }
 }
 

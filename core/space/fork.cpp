@@ -20,6 +20,7 @@ Result<AddressSpace<F>*> AddressSpace<F>::fork() {
   }
   child->stack_limit_.store(stack_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
   child->size_limit_.store(size_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  child->data_limit_.store(data_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
   child->place_below_.store(place_below_.load(std::memory_order_relaxed), std::memory_order_relaxed);
 
   Result<void> shared;
@@ -31,9 +32,12 @@ Result<AddressSpace<F>*> AddressSpace<F>::fork() {
     gather.flush_everything();
     gather.finish();
   }
+  if (shared.ok() && is_marked_.load(std::memory_order_relaxed)) {
+    shared = child->settle_marks();
+  }
   if (!shared.ok()) {
     child->destroy();
-    return shared.error();
+    return Errno::no_memory;
   }
   return child;
 }

@@ -43,6 +43,7 @@ Result<VirtAddr> AddressSpace<F>::remap(const Remap& request) {
   if (request.address + bytes_of(old_pages) == region->range.end()) {
     const Result<void> grown = extend(*region, new_pages - old_pages);
     if (grown.ok()) {
+      bring_in_locked(VirtRange::must(region->range.end(), bytes_of(new_pages - old_pages)));
       return request.address;
     }
     if (grown.error() != Errno::exists) {
@@ -68,7 +69,7 @@ Result<void> AddressSpace<F>::cut_off(VirtAddr address, PageCount old_pages, Pag
 // Whether what lies at `address` may become larger, or elsewhere.
 template <PageTableFormat F>
 Result<void> AddressSpace<F>::permits_growth(const Region<F>& region, VirtAddr address, PageCount old_pages,
-                                             PageCount new_pages) const {
+                                             PageCount new_pages) {
   if (old_pages.is_zero() && !region.traits.is_shared()) {
     return Errno::invalid;  // there is nothing that two mappings of private memory could share
   }
@@ -83,8 +84,10 @@ Result<void> AddressSpace<F>::permits_growth(const Region<F>& region, VirtAddr a
     return Errno::invalid;
   }
   const PageCount more = new_pages - old_pages;
-  return exceeds_size(more) || (is_counted(region) && exceeds_commit(more)) ? Result<void>(Errno::no_memory)
-                                                                            : Result<void>();
+  const std::optional<PageCount> data = limited_data(region.prot, region.traits);
+  return exceeds_size(more) || exceeds_data(data, more) || (is_counted(region) && exceeds_commit(more))
+             ? Result<void>(Errno::no_memory)
+             : Result<void>();
 }
 
 // Private memory that may be written.
@@ -142,7 +145,9 @@ Result<VirtAddr> AddressSpace<F>::remap_to(const Remap& request, PageCount old_p
     return Errno::bad_address;
   }
   VELLUM_TRY(permits_growth(*region, request.address, old_pages, new_pages));
-  if (request.keeps_source && (exceeds_size(new_pages) || (is_counted(*region) && exceeds_commit(new_pages)))) {
+  const std::optional<PageCount> data = limited_data(region->prot, region->traits);
+  if (request.keeps_source && (exceeds_size(new_pages) || exceeds_data(data, new_pages) ||
+                               (is_counted(*region) && exceeds_commit(new_pages)))) {
     return Errno::no_memory;
   }
   if (fixed && !layout_.contains(target.value())) {
@@ -181,6 +186,7 @@ Result<VirtAddr> AddressSpace<F>::move_mapping(const Remap& request, const Regio
     switch (transplant(region, plan)) {
       case Transplanted::done:
         finish_move(plan, fixed);
+        bring_in_locked(VirtRange::must(address_of<F>(*at + old_pages), bytes_of(new_pages - old_pages)));
         return address_of<F>(*at);
       case Transplanted::no_memory:
         return Errno::no_memory;
@@ -228,6 +234,7 @@ typename AddressSpace<F>::Transplanted AddressSpace<F>::transplant(const Region<
   for (Meaning& meaning : meanings) {
     meaning = {.backing = nullptr, .prot = region.prot, .maximum = region.maximum, .traits = region.traits};
   }
+  meanings[1].traits = region.traits.without(lock_traits());
   Transplanted result = Transplanted::done;
   for (unsigned i = 0; region.object != nullptr && i < (plan.keeps_source ? 2U : 1U); ++i) {
     const PageIndex first = region.first + whole_pages(address - region.range.start());

@@ -266,11 +266,44 @@ class SpaceModel {
     stretches_.insert(first_behind(stretch.start), stretch);
   }
   void protect(Vpn start, Vpn end, Prot prot) {
-    cut(start);
-    cut(end);
-    for (std::size_t i = index_behind(start); i < stretches_.size() && stretches_[i].start < end; ++i) {
-      stretches_[i].prot = prot;
+    for_each_in(start, end, [&](Stretch& stretch) { stretch.prot = prot; });
+  }
+  void mark(Vpn start, Vpn end, Traits add, Traits drop) {
+    for_each_in(start, end, [&](Stretch& stretch) { stretch.traits = stretch.traits.without(drop) | add; });
+  }
+  void discard(Vpn start, Vpn end) { contents_.erase(start, end); }
+  // What is in memory from `start` on has private copies, as far as writes make them, and its object reaches.
+  void bring_in(Vpn start, Vpn end) {
+    for (Vpn page = start; page < end; page += PageCount(1)) {
+      const Stretch* const stretch = find(page);
+      if (stretch != nullptr && stretch->object && stretch->prot.can_write() && !stretch->traits.is_shared() &&
+          stretch->object->has(stretch->index_of(page))) {
+        static_cast<void>(own(*stretch, page));
+      }
     }
+  }
+  // What a forked space has of this one.
+  [[nodiscard]] SpaceModel forked() const {
+    SpaceModel child = *this;
+    child.future_locks = Traits();
+    for (const Stretch& stretch : stretches_) {
+      if (stretch.traits.is_left_out_of_forks()) {
+        child.unmap(stretch.start, stretch.end);
+        continue;
+      }
+      if (stretch.traits.is_wiped_by_forks()) {
+        child.discard(stretch.start, stretch.end);
+      }
+      child.mark(stretch.start, stretch.end, {}, Traits::locked() | Traits::locked_on_fault());
+    }
+    return child;
+  }
+  [[nodiscard]] PageCount sum_of(bool (*counts)(const Stretch&)) const {
+    PageCount pages{0};
+    for (const Stretch& stretch : stretches_) {
+      pages += counts(stretch) ? stretch.size() : PageCount(0);
+    }
+    return pages;
   }
   // What the pages from .. end mean and hold, moved to `to`, where it ends with `to_end`; all of it is of `region`.
   struct Moved {
@@ -291,6 +324,7 @@ class SpaceModel {
     }
     if (keeps_source) {
       Stretch source = target;
+      source.traits = source.traits.without(Traits::locked() | Traits::locked_on_fault());
       source.start = moved.from;
       source.end = moved.end;
       source.call = target.object ? call + 1 : 0;
@@ -346,10 +380,19 @@ class SpaceModel {
 
   VirtAddr break_start;
   VirtAddr break_end;
+  Traits future_locks;
 
  private:
   [[nodiscard]] std::size_t index_behind(Vpn page) const {
     return static_cast<std::size_t>(first_behind(page) - stretches_.begin());
+  }
+  template <class Action>
+  void for_each_in(Vpn start, Vpn end, Action action) {
+    cut(start);
+    cut(end);
+    for (std::size_t i = index_behind(start); i < stretches_.size() && stretches_[i].start < end; ++i) {
+      action(stretches_[i]);
+    }
   }
   void cut(Vpn at) {
     const std::size_t index = index_behind(at);

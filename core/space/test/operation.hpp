@@ -20,6 +20,10 @@ struct Operation {
     unmap,
     protect,
     remap,
+    discard,
+    mark,
+    lock,
+    lock_all,
     set_break,
     fork,
     destroy,
@@ -48,19 +52,24 @@ struct Operation {
   Remap::Move move = Remap::Move::forbidden;
   bool keeps_source = false;
   VirtAddr target{};
+  unsigned how = 0;  // which discard, mark, lock
   std::uint64_t value = 0;
   unsigned fail_nth = 0;  // this allocation fails; 0: none
   bool device_fails = false;
 
   void print(std::FILE* to) const {
-    static constexpr const char* kNames[] = {"load",         "store",          "fetch",  "run",        "map",
-                                             "unmap",        "protect",        "remap",  "set_break",  "fork",
-                                             "destroy",      "swap_out",       "resize", "write_back", "read_object",
-                                             "write_object", "replace_object", "look"};
+    static constexpr const char* kNames[] = {"load",           "store",    "fetch",      "run",         "map",
+                                             "unmap",          "protect",  "remap",      "discard",     "mark",
+                                             "lock",           "lock_all", "set_break",  "fork",        "destroy",
+                                             "swap_out",       "resize",   "write_back", "read_object", "write_object",
+                                             "replace_object", "look"};
     static constexpr const char* kPlacements[] = {"anywhere", "fixed", "fixed_no_replace"};
     const auto number = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
     std::fprintf(to, "cpu(%u).%s(space %llu, 0x%llx, length 0x%llx", cpu, kNames[static_cast<unsigned>(kind)],
                  number(which), number(address.value()), number(length.value()));
+    if (kind == Kind::discard || kind == Kind::mark || kind == Kind::lock || kind == Kind::lock_all) {
+      std::fprintf(to, ", how %u", how);
+    }
     if (kind == Kind::map || kind == Kind::protect) {
       std::fprintf(to, ", prot %u", prot.bits());
     }
@@ -134,6 +143,14 @@ class OperationSource {
       case Kind::remap:
         take_remap(op);
         break;
+      case Kind::discard:
+      case Kind::mark:
+      case Kind::lock:
+      case Kind::lock_all:
+        op.address = address_of<F>(take_page());
+        op.length = take_length();
+        op.how = input_.take_u8();
+        break;
       case Kind::set_break:
       case Kind::look:
       case Kind::swap_out:
@@ -169,23 +186,13 @@ class OperationSource {
       Kind kind;
     };
     static constexpr Share kShares[] = {
-        {70, Kind::load},
-        {134, Kind::store},
-        {142, Kind::fetch},
-        {152, Kind::run},
-        {180, Kind::map},
-        {195, Kind::unmap},
-        {211, Kind::protect},
-        {218, Kind::remap},
-        {221, Kind::set_break},
-        {226, Kind::fork},
-        {230, Kind::destroy},
-        {241, Kind::swap_out},
-        {244, Kind::resize},
-        {247, Kind::write_back},
-        {249, Kind::read_object},
-        {252, Kind::write_object},
-        {253, Kind::replace_object},
+        {70, Kind::load},         {128, Kind::store},        {133, Kind::discard},
+        {137, Kind::mark},        {139, Kind::lock},         {140, Kind::lock_all},
+        {144, Kind::fetch},       {152, Kind::run},          {180, Kind::map},
+        {195, Kind::unmap},       {211, Kind::protect},      {218, Kind::remap},
+        {221, Kind::set_break},   {226, Kind::fork},         {230, Kind::destroy},
+        {241, Kind::swap_out},    {244, Kind::resize},       {247, Kind::write_back},
+        {249, Kind::read_object}, {252, Kind::write_object}, {253, Kind::replace_object},
         {256, Kind::look},
     };
     for (const Share& share : kShares) {

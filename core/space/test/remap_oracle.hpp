@@ -36,12 +36,18 @@ class RemapOracle {
         more.end = from + new_;
         more.call = more.object ? call : 0;
         space.map(more);
+        bring_in(space, from);
       }
       return space;
     }
     space.move({.from = from, .end = from + old_, .to = vpn_of<F>(at), .to_end = vpn_of<F>(at) + new_}, *region_, call,
                op_.keeps_source);
+    bring_in(space, vpn_of<F>(at));
     return space;
+  }
+  // Whether success brings in pages.
+  [[nodiscard]] bool brings_in() const {
+    return region_ && new_ > old_ && region_->traits.is_locked() && !region_->traits.is_locked_on_fault();
   }
 
  private:
@@ -50,6 +56,11 @@ class RemapOracle {
   }
   [[nodiscard]] const SpaceModel& now() const { return stages_.back(); }
 
+  void bring_in(SpaceModel& space, Vpn start) const {
+    if (brings_in()) {
+      space.bring_in(start + old_, start + new_);
+    }
+  }
   [[nodiscard]] bool find() {
     region_.reset();
     if (layout_.contains(op_.address)) {
@@ -81,6 +92,9 @@ class RemapOracle {
     }
     return true;
   }
+  [[nodiscard]] bool exceeds(PageCount more) const {
+    return oracle_.exceeds_size(now(), more) || oracle_.exceeds_data(now(), region_->prot, region_->traits, more);
+  }
   [[nodiscard]] bool is_counted() const {
     return region_->prot.can_write() && !region_->traits.is_shared() && !region_->traits.is_unreserved();
   }
@@ -97,7 +111,7 @@ class RemapOracle {
     if (region_->object && region_->index_of(vpn_of<F>(op_.address)).value() + new_.value() > oracle_.kAllPages / 2) {
       return Errno::invalid;
     }
-    const bool too_much = oracle_.exceeds_size(now(), new_ - old_) || (is_counted() && oracle_.exceeds(new_ - old_));
+    const bool too_much = exceeds(new_ - old_) || (is_counted() && oracle_.exceeds(new_ - old_));
     return too_much ? Result<void>(Errno::no_memory) : Result<void>();
   }
 
@@ -147,7 +161,7 @@ class RemapOracle {
       return Errno::bad_address;
     }
     VELLUM_TRY(growth());
-    if (op_.keeps_source && (oracle_.exceeds_size(now(), new_) || (is_counted() && oracle_.exceeds(new_)))) {
+    if (op_.keeps_source && (exceeds(new_) || (is_counted() && oracle_.exceeds(new_)))) {
       return Errno::no_memory;
     }
     const VirtRange target = VirtRange::must(op_.target, bytes_of(new_));

@@ -127,18 +127,20 @@ FOR_EACH_BACKING("a child keeps its mapping where it was") {
 }
 
 CASE("mremap", "megabytes keep what they held, over and over") {
-  constexpr std::size_t kSize = std::size_t{6} << 20;
-  char* at = map(kSize);
-  for (std::size_t page = 0; page < kSize / kPage; page += 7) {
+  constexpr std::size_t kStep = std::size_t{3} << 20;
+  std::size_t size = 2 * kStep;
+  char* at = map(size);
+  for (std::size_t page = 0; page < size / kPage; page += 7) {
     poke(at + page * kPage, static_cast<char>('a' + page % 26));
   }
-  std::size_t size = kSize;
   for (int round = 0; round < 5; round++) {
-    MUST(mprotect(map(kPage, PROT_NONE, kPrivate | MAP_FIXED, -1, 0, at + size), kPage, PROT_NONE));
-    at = remap(at, size, size + (std::size_t{3} << 20), kMove);
-    size += std::size_t{3} << 20;
+    char* const to = map(size + kStep);
+    EXPECT_EQ(remap(at, size, size + kStep, kTo, to), to);
+    EXPECT(!is_mapped(at));
+    at = to;
+    size += kStep;
   }
-  for (std::size_t page = 0; page < kSize / kPage; page++) {
+  for (std::size_t page = 0; page < 2 * kStep / kPage; page++) {
     const char wanted = page % 7 == 0 ? static_cast<char>('a' + page % 26) : '\0';
     if (peek(at + page * kPage) != wanted) {
       EXPECT_EQ(peek(at + page * kPage), wanted);

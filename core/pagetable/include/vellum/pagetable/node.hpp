@@ -165,8 +165,11 @@ struct alignas(kCacheLine) Node : EpochEntry {
   // Gives slots that mean nothing a value without a backing; `index` is that of the first run behind them. Needs room
   // for one run.
   void fill(unsigned index, RunValue value) VELLUM_REQUIRES(lock);
-  // Changes the rights of what first..last mean. Needs room for two runs.
-  void set_prot(unsigned first, unsigned last, Prot prot, MeaningSink& sink) VELLUM_REQUIRES(lock);
+  // Changes what first..last mean, where they mean something. Needs room for two runs.
+  void change(unsigned first, unsigned last, const MeaningChange& change, MeaningSink& sink) VELLUM_REQUIRES(lock);
+  void set_prot(unsigned first, unsigned last, Prot prot, MeaningSink& sink) VELLUM_REQUIRES(lock) {
+    change(first, last, {.prot = prot, .add = {}, .drop = {}}, sink);
+  }
   // Copies another node's runs into this node, which has none; takes references. Error: no_memory, nothing changed.
   [[nodiscard]] Result<void> copy_runs(const Node& from) VELLUM_REQUIRES(lock);
 
