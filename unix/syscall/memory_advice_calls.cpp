@@ -1,4 +1,5 @@
-// What a program says about memory that is mapped: what it will need, what it needs no more, what is to stay.
+// What a program says about memory that is mapped: what it will need, what it needs no more, what a child is not to
+// have.
 
 #include <vellum/unix/process_system.hpp>
 #include <vellum/unix/system_call.hpp>
@@ -10,8 +11,6 @@
 namespace vellum::unix {
 
 namespace {
-
-using Request = MapRequest<Format>;
 
 Space& space() { return this_process().program->space; }
 
@@ -26,37 +25,18 @@ Result<std::uint64_t> sys_msync(const Arguments& arguments) {
     return Errno::invalid;
   }
   const VirtRange range = VELLUM_TRY(named_range(arguments.address(0), ByteCount(arguments.value[1])));
-  return for_each_region(space(), range, [&](const Region<Format>& region, VirtRange part) -> Result<void> {
-    if (!has(flags, kSync) || region.object == nullptr || !region.traits.is_shared()) {
+  return for_each_region(space(), range, [&](const HeldRegion& region, VirtRange part) -> Result<void> {
+    if (has(flags, kInvalidate) && region->traits.is_locked()) {
+      return Errno::busy;
+    }
+    if (!has(flags, kSync) || !region.object() || !region->traits.is_shared()) {
       return {};
     }
-    const Ref<FileObject> object = Ref<FileObject>::share(*region.object);
-    const PageIndex first = region.first + whole_pages(part.start() - region.range.start());
-    return object->write_back(IndexRange::must(first, whole_pages(part.size())));
+    return region.object()->write_back(IndexRange::must(region.index_of(part.start()), whole_pages(part.size())));
   });
 }
 
-// MADV_DONTNEED: private memory is what it was when it was mapped.
-Result<void> forget(const Region<Format>& region, VirtRange part) {
-  if (region.traits.is_shared()) {
-    return {};  // the object keeps the pages
-  }
-  const Ref<FileObject> object = region.object != nullptr ? Ref<FileObject>::share(*region.object) : nullptr;
-  Request request;
-  request.address = part.start();
-  request.length = part.size();
-  request.prot = region.prot;
-  request.maximum = region.maximum;
-  request.traits = region.traits;
-  request.placement = Placement::fixed;
-  request.object = object.get();
-  request.offset = ByteCount((region.first.value() << kPageShift) + (part.start() - region.range.start()).value());
-  if (request.object == nullptr) {
-    request.offset = ByteCount(0);
-  }
-  VELLUM_TRY(space().map(request));
-  return {};
-}
+// --- madvise
 
 enum class Advice : std::uint8_t {
   normal = 0,
@@ -65,104 +45,131 @@ enum class Advice : std::uint8_t {
   will_need = 3,
   do_not_need = 4,
   free = 8,
+  remove = 9,
+  do_not_fork = 10,
   do_fork = 11,
   huge_pages = 14,
   no_huge_pages = 15,
   do_not_dump = 16,
   do_dump = 17,
+  wipe_on_fork = 18,
   keep_on_fork = 19,
   cold = 20,
   page_out = 21,
   populate_read = 22,
   populate_write = 23,
+  do_not_need_locked = 24,
 };
 
-Result<std::uint64_t> sys_madvise(const Arguments& arguments) {
-  const auto advice = static_cast<Advice>(arguments.value[2]);
-  switch (arguments.value[2] > 0xff ? Advice{0xff} : advice) {
-    case Advice::normal:
-    case Advice::random:
-    case Advice::sequential:
-    case Advice::will_need:
-    case Advice::do_not_need:
-    case Advice::free:
-    case Advice::do_fork:
-    case Advice::huge_pages:
-    case Advice::no_huge_pages:
-    case Advice::do_not_dump:
-    case Advice::do_dump:
-    case Advice::keep_on_fork:
-    case Advice::cold:
-    case Advice::page_out:
-    case Advice::populate_read:
-    case Advice::populate_write:
+bool is_known(std::uint64_t advice) {
+  constexpr std::uint64_t kKnown = 0x01FF'CF1F;  // a bit for each of the above
+  return advice < 64 && (kKnown >> advice & 1) != 0;
+}
+
+// MADV_WILLNEED: of a file, what can be read ahead without a shortage.
+Result<void> read_ahead(const HeldRegion& region, VirtRange part) {
+  constexpr std::uint64_t kMostPages = 512;
+  if (!region.object()) {
+    return {};
+  }
+  const PageIndex first = region.index_of(part.start());
+  for (std::uint64_t i = 0; i < whole_pages(part.size()).value() && i < kMostPages; ++i) {
+    const bool plenty = process_system().memory.memory.level() == MemoryLevel::plenty;
+    if (!plenty || !region.object()->populate(first + PageCount(i)).ok()) {
       break;
-    default:
-      return Errno::invalid;
-  }
-  VirtRange range;
-  if (arguments.value[1] == 0 && arguments.address(0).is_page_aligned()) {
-    return 0;
-  }
-  range = VELLUM_TRY(named_range(arguments.address(0), ByteCount(arguments.value[1]), Errno::invalid));
-  return for_each_region(space(), range, [&](const Region<Format>& region, VirtRange part) -> Result<void> {
-    switch (advice) {
-      case Advice::do_not_need:
-        return forget(region, part);
-      case Advice::free:
-        return region.object != nullptr || region.traits.is_shared() ? Errno::invalid : Result<void>();
-      case Advice::populate_read:
-        return touch(space(), part, Access::read);
-      case Advice::populate_write:
-        return touch(space(), part, Access::write);
-      default:
-        return {};
     }
-  });
-}
-
-Result<std::uint64_t> sys_mlock(const Arguments& arguments) {
-  const VirtAddr start = arguments.address(0).page();
-  const ByteCount length = arguments.address(0).offset_in_page() + ByteCount(arguments.value[1]);
-  if (arguments.value[1] == 0) {
-    return 0;
   }
-  const VirtRange range = VELLUM_TRY(named_range(start, length, Errno::invalid));
-  return for_each_region(space(), range, [&](const Region<Format>& region, VirtRange part) -> Result<void> {
-    const Access access = region.prot.can_write() && !region.traits.is_shared() ? Access::write : Access::read;
-    return region.prot.is_none() ? Errno::no_memory : touch(space(), part, access);
-  });
+  return {};
 }
 
-Result<std::uint64_t> sys_mlock2(const Arguments& arguments) {
-  constexpr std::uint64_t kOnFault = 1;
-  if ((arguments.value[2] & ~kOnFault) != 0) {
+// MADV_REMOVE: zeros, for all who map the object.
+Result<void> remove(const HeldRegion& region, VirtRange part) {
+  static constexpr std::byte kZeros[kPageSize] = {};
+  if (region->traits.is_locked() || !region.object()) {
     return Errno::invalid;
   }
-  if (arguments.value[2] == kOnFault) {
+  if (!region->traits.is_shared() || !region->maximum.can_write()) {
+    return Errno::access_denied;
+  }
+  FileObject& object = *region.object();
+  const PageIndex first = region.index_of(part.start());
+  for (std::uint64_t i = 0; i < whole_pages(part.size()).value(); ++i) {
+    const PageIndex index = first + PageCount(i);
+    if (index.value() >= object.page_count().value()) {
+      break;
+    }
+    const ByteCount offset(index.value() << kPageShift);
+    if (object.is_file() || space().is_resident(part.start() + ByteCount(i << kPageShift))) {
+      VELLUM_TRY(object.write(offset, kZeros));
+    }
+  }
+  return {};
+}
+
+// MADV_POPULATE_*: what may not be touched so is refused before anything is.
+Result<void> populate(const HeldRegion& region, VirtRange part, Access access) {
+  const bool permitted = access == Access::write ? region->prot.can_write() : region->prot.can_read();
+  return permitted ? touch(space(), part, access) : Result<void>(Errno::invalid);
+}
+
+Result<void> advise_region(Advice advice, const HeldRegion& region, VirtRange part) {
+  switch (advice) {
+    case Advice::will_need:
+      return read_ahead(region, part);
+    case Advice::remove:
+      return remove(region, part);
+    case Advice::cold:
+    case Advice::page_out:  // what is clean goes anyway when memory is wanted, and there is no swap for the rest
+      return region->traits.is_locked() ? Result<void>(Errno::invalid) : Result<void>();
+    case Advice::populate_read:
+      return populate(region, part, Access::read);
+    case Advice::populate_write:
+      return populate(region, part, Access::write);
+    default:
+      return {};
+  }
+}
+
+Result<std::uint64_t> sys_madvise(const Arguments& arguments) {
+  if (!is_known(arguments.value[2])) {
+    return Errno::invalid;
+  }
+  const VirtRange range = VELLUM_TRY(named_range(arguments.address(0), ByteCount(arguments.value[1]), Errno::invalid));
+  if (range.empty()) {
     return 0;
   }
-  return sys_mlock(arguments);
-}
-
-Result<std::uint64_t> sys_munlock(const Arguments& arguments) {
-  const VirtAddr start = arguments.address(0).page();
-  const ByteCount length = arguments.address(0).offset_in_page() + ByteCount(arguments.value[1]);
-  if (arguments.value[1] == 0) {
-    return 0;
+  Result<void> result;
+  const auto advice = static_cast<Advice>(arguments.value[2]);
+  switch (advice) {
+    case Advice::do_not_need:
+      result = space().discard(range, Discard::unlocked);
+      break;
+    case Advice::do_not_need_locked:
+      result = space().discard(range, Discard::locked_too);
+      break;
+    case Advice::free:
+      result = space().discard(range, Discard::own_memory);
+      break;
+    case Advice::do_not_fork:
+      result = space().mark(range, {.add = Traits::left_out_of_forks(), .drop = {}});
+      break;
+    case Advice::do_fork:
+      result = space().mark(range, {.add = {}, .drop = Traits::left_out_of_forks()});
+      break;
+    case Advice::wipe_on_fork:
+      result = space().mark(range, {.add = Traits::wiped_by_forks(), .drop = {}, .own_memory_only = true});
+      break;
+    case Advice::keep_on_fork:
+      result = space().mark(range, {.add = {}, .drop = Traits::wiped_by_forks()});
+      break;
+    default:
+      return for_each_region(space(), range, [advice](const HeldRegion& region, VirtRange part) {
+        return advise_region(advice, region, part);
+      });
   }
-  const VirtRange range = VELLUM_TRY(named_range(start, length, Errno::invalid));
-  return for_each_region(space(), range, [](const Region<Format>&, VirtRange) { return Result<void>(); });
+  VELLUM_TRY(result);
+  return 0;
 }
-
-Result<std::uint64_t> sys_mlockall(const Arguments& arguments) {
-  constexpr std::uint64_t kKnown = 7;
-  constexpr std::uint64_t kOnFault = 4;
-  const std::uint64_t flags = arguments.value[0];
-  return flags == 0 || (flags & ~kKnown) != 0 || flags == kOnFault ? Result<std::uint64_t>(Errno::invalid) : 0;
-}
-
-Result<std::uint64_t> sys_munlockall(const Arguments& /*arguments*/) { return 0; }
 
 Result<std::uint64_t> sys_mincore(const Arguments& arguments) {
   if (!arguments.address(0).is_page_aligned()) {
@@ -170,13 +177,12 @@ Result<std::uint64_t> sys_mincore(const Arguments& arguments) {
   }
   const VirtRange range = VELLUM_TRY(named_range(arguments.address(0), ByteCount(arguments.value[1])));
   const VirtAddr vector = arguments.address(2);
-  VirtAddr expected = range.start();
-  for (VirtAddr page = range.start(); page != range.end(); page += ByteCount(kPageSize)) {
+  for (VirtAddr page = range.start(); range.contains(page); page += ByteCount(kPageSize)) {
     const std::optional<Region<Format>> region = space().region_at_or_after(page);
     if (!region || !region->range.contains(page)) {
       return Errno::no_memory;
     }
-    VELLUM_TRY(write_user<std::uint8_t>(vector + ByteCount((page - expected).value() >> kPageShift),
+    VELLUM_TRY(write_user<std::uint8_t>(vector + ByteCount((page - range.start()).value() >> kPageShift),
                                         space().is_resident(page) ? 1 : 0));
   }
   return 0;
@@ -189,11 +195,6 @@ constexpr SystemCall kCalls[] = {
     {26, "msync", sys_msync, 3, {kHex, kDecimal, value_names::kSyncFlags}},
     {27, "mincore", sys_mincore, 3, {kHex, kDecimal, Shown::bytes}},
     {28, "madvise", sys_madvise, 3, {kHex, kDecimal, value_names::kAdvice}},
-    {149, "mlock", sys_mlock, 2, {kHex, kDecimal}},
-    {150, "munlock", sys_munlock, 2, {kHex, kDecimal}},
-    {151, "mlockall", sys_mlockall, 1, {value_names::kLockAllFlags}},
-    {152, "munlockall", sys_munlockall, 0, {}},
-    {325, "mlock2", sys_mlock2, 3, {kHex, kDecimal, value_names::kLockFlags}},
 };
 
 }  // namespace

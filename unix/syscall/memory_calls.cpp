@@ -7,6 +7,7 @@
 #include <vellum/unix/system_call.hpp>
 #include <vellum/unix/user_memory.hpp>
 
+#include "memory_locks.hpp"
 #include "memory_ranges.hpp"
 #include "value_names.hpp"
 
@@ -105,13 +106,18 @@ Result<VirtAddr> map_low(Request request) {
   return Errno::no_memory;
 }
 
+// Whether so many pages more may be locked. Error: try_again.
+Result<void> permit_locking(PageCount more) {
+  const LockBudget budget = lock_budget();
+  return budget.unlimited || budget.permits(space().locked(), more) ? Result<void>() : Result<void>(Errno::try_again);
+}
+
 Result<VirtAddr> map(Request& request, std::uint64_t flags) {
   const bool anywhere = request.placement == Placement::anywhere;
-  const VirtAddr at = VELLUM_TRY(anywhere && has(flags, map_flag::kBelow2G) ? map_low(request) : space().map(request));
-  if (has(flags, map_flag::kLocked) || (has(flags, map_flag::kPopulate) && !has(flags, map_flag::kNonBlocking))) {
-    (void)touch_range(space(), at, request.length);
+  if (has(flags, map_flag::kLocked) || space().locks_future()) {
+    VELLUM_TRY(permit_locking(pages_for(request.length)));
   }
-  return at;
+  return anywhere && has(flags, map_flag::kBelow2G) ? map_low(request) : space().map(request);
 }
 
 Result<VirtAddr> map_anonymous(Request& request, std::uint64_t flags, bool shared) {
@@ -172,6 +178,12 @@ Result<std::uint64_t> sys_mmap(const Arguments& arguments) {
   traits = shared ? traits | Traits::shared() : traits;
   traits = has(flags, map_flag::kGrowsDown) ? traits | Traits::grows_down() : traits;
   traits = has(flags, map_flag::kNoReserve) ? traits | Traits::no_reserve() : traits;
+  if (has(flags, map_flag::kLocked)) {
+    if (!lock_budget().permits_any()) {
+      return Errno::not_permitted;
+    }
+    traits = traits | Traits::locked();
+  }
   request.traits = traits;
   if (has(flags, map_flag::kPopulate) && !has(flags, map_flag::kNonBlocking)) {
     request.populate = Populate::now;
@@ -221,7 +233,16 @@ Result<std::uint64_t> sys_mprotect(const Arguments& arguments) {
   return 0;
 }
 
-Result<std::uint64_t> sys_brk(const Arguments& arguments) { return space().set_break(arguments.address(0)).value(); }
+Result<std::uint64_t> sys_brk(const Arguments& arguments) {
+  if (space().locks_future()) {
+    const VirtAddr before = space().set_break(VirtAddr(0));
+    const VirtAddr wanted = arguments.address(0);
+    if (wanted > before && !permit_locking(pages_for(wanted - before)).ok()) {
+      return before.value();
+    }
+  }
+  return space().set_break(arguments.address(0)).value();
+}
 
 // Flags that make no sense together are refused before anything else is looked at.
 Result<std::uint64_t> sys_mremap(const Arguments& arguments) {
@@ -232,7 +253,15 @@ Result<std::uint64_t> sys_mremap(const Arguments& arguments) {
   if ((flags & ~(kMayMove | kFixed | kKeepsSource)) != 0 || (has(flags, kFixed) && !has(flags, kMayMove))) {
     return Errno::invalid;
   }
-  const VirtAddr at = VELLUM_TRY(space().remap({.address = arguments.address(0),
+  const VirtAddr address = arguments.address(0);
+  const PageCount old_pages = pages_for(ByteCount(arguments.value[1]));
+  const PageCount new_pages = pages_for(ByteCount(arguments.value[2]));
+  const std::optional<Region<Format>> region = space().region_at_or_after(address);
+  const bool locked = region && region->traits.is_locked() && region->range.contains(address);
+  if (locked && new_pages > old_pages && old_pages <= whole_pages(region->range.end() - address)) {
+    VELLUM_TRY(permit_locking(new_pages - old_pages));
+  }
+  const VirtAddr at = VELLUM_TRY(space().remap({.address = address,
                                                 .old_length = ByteCount(arguments.value[1]),
                                                 .new_length = ByteCount(arguments.value[2]),
                                                 .move = has(flags, kFixed)     ? Remap::Move::to_target

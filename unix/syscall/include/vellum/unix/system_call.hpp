@@ -64,7 +64,8 @@ struct SystemCall {
 [[nodiscard]] std::span<const SystemCall> attribute_calls();      // stat, access, chmod, utimensat, ...
 [[nodiscard]] std::span<const SystemCall> event_calls();          // poll, select, pipe, eventfd, ...
 [[nodiscard]] std::span<const SystemCall> memory_calls();         // mmap, munmap, mprotect, mremap, brk
-[[nodiscard]] std::span<const SystemCall> memory_advice_calls();  // madvise, msync, mincore, mlock, ...
+[[nodiscard]] std::span<const SystemCall> memory_advice_calls();  // madvise, msync, mincore
+[[nodiscard]] std::span<const SystemCall> memory_lock_calls();    // mlock, munlock, ...
 [[nodiscard]] std::span<const SystemCall> process_calls();        // fork, exec, wait, exit, threads
 [[nodiscard]] std::span<const SystemCall> identity_calls();       // users, groups, process groups, sessions
 [[nodiscard]] std::span<const SystemCall> capability_calls();     // the superuser's rights one by one
@@ -78,8 +79,8 @@ template <class Visit>
 void for_each_system_call(Visit visit) {
   for (const std::span<const SystemCall> calls :
        {file_calls(), transfer_calls(), path_calls(), attribute_calls(), event_calls(), memory_calls(),
-        memory_advice_calls(), process_calls(), identity_calls(), capability_calls(), schedule_calls(), signal_calls(),
-        time_calls(), system_calls()}) {
+        memory_advice_calls(), memory_lock_calls(), process_calls(), identity_calls(), capability_calls(),
+        schedule_calls(), signal_calls(), time_calls(), system_calls()}) {
     for (const SystemCall& call : calls) {
       visit(call);
     }
