@@ -27,30 +27,42 @@ typename AddressSpace<F>::Permitted AddressSpace<F>::permitted_part(Cursor<F>& c
   std::optional<Meaning> region;
   Vpn region_start = pages.start();
   PageCount became_data{0};  // of the regions before
+  // Of a region, once it is seen whole. Where mappings come to more than they may already, Linux does not mind what
+  // they are.
+  const auto stays_within_data = [&] {
+    if (!region || is_data(region->prot, region->traits) || !is_data(prot, region->traits)) {
+      return true;
+    }
+    const PageCount size = reached - region_start;
+    if (exceeds_data(data, became_data + size) && !exceeds_size(size)) {
+      obstacle = Errno::no_memory;
+      reached = region_start;
+      return false;
+    }
+    became_data += size;
+    return true;
+  };
   cursor.for_each(pages, [&](VpnRange stretch, const Meaning& meaning) {
     if (stretch.start() != reached) {
       return false;
     }
     if (!region || !(*region == meaning)) {
-      became_data += region && !is_data(region->prot, region->traits) && is_data(prot, region->traits)
-                         ? reached - region_start
-                         : PageCount(0);
+      if (!stays_within_data()) {
+        return false;
+      }
       region = meaning;
       region_start = reached;
     }
     reached = stretch.start() + stretch.size();
-    const PageCount size = reached - region_start;
-    obstacle = permits_change(meaning, prot, size);
-    // Where mappings come to more than they may already, Linux does not mind what they are.
-    const bool becomes_data = is_data(prot, meaning.traits) && !is_data(meaning.prot, meaning.traits);
-    if (obstacle.ok() && becomes_data && exceeds_data(data, became_data + size) && !exceeds_size(size)) {
-      obstacle = Errno::no_memory;
-    }
+    obstacle = permits_change(meaning, prot, reached - region_start);
     if (!obstacle.ok()) {
       reached = region_start;
     }
     return obstacle.ok();
   });
+  if (obstacle.ok()) {
+    (void)stays_within_data();
+  }
   const PageCount reach = reached - pages.start();
   if (obstacle.ok() && reach != pages.size()) {
     obstacle = Errno::no_memory;

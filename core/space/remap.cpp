@@ -163,19 +163,21 @@ Result<VirtAddr> AddressSpace<F>::move_mapping(const Remap& request, const Regio
   const PageCount alignment = alignment_of(new_pages);
   const PageCount phase(vpn_of<F>(request.address).value() & (alignment.value() - 1));
   std::optional<Vpn> at;
+  bool placed = false;  // here, and not by the caller
   if (fixed) {
     at = vpn_of<F>(request.target);
-  } else {
-    at = place(Vpn(place_below_.load(std::memory_order_relaxed)), new_pages, alignment, phase);
-    if (request.keeps_source && request.target.value() >= kPageSize) {
-      const VirtAddr hint = std::max(request.target, layout_.user[0].start());
-      const Result<VirtRange> hinted = VirtRange::checked(hint, bytes_of(new_pages));
-      at = hinted.ok() && layout_.contains(hinted.value()) ? vpn_of<F>(hint) : at;
-    }
+  } else if (request.keeps_source && request.target.value() >= kPageSize) {
+    const VirtAddr hint = std::max(request.target, layout_.user[0].start());
+    const Result<VirtRange> hinted = VirtRange::checked(hint, bytes_of(new_pages));
+    at = hinted.ok() && layout_.contains(hinted.value()) ? std::optional(vpn_of<F>(hint)) : std::nullopt;
   }
-  for (bool searched = false;; searched = true) {
+  if (!at) {
+    placed = true;
+    at = place(Vpn(place_below_.load(std::memory_order_relaxed)), new_pages, alignment, phase);
+  }
+  for (;;) {
     if (!at) {
-      at = searched ? std::nullopt : find_gap(new_pages, alignment, phase);
+      at = find_gap(new_pages, alignment, phase);
       if (!at) {
         return Errno::no_memory;
       }
@@ -185,7 +187,7 @@ Result<VirtAddr> AddressSpace<F>::move_mapping(const Remap& request, const Regio
                           .keeps_source = request.keeps_source};
     switch (transplant(region, plan)) {
       case Transplanted::done:
-        finish_move(plan, fixed);
+        finish_move(plan, placed);
         bring_in_locked(VirtRange::must(address_of<F>(*at + old_pages), bytes_of(new_pages - old_pages)));
         return address_of<F>(*at);
       case Transplanted::no_memory:
@@ -198,18 +200,16 @@ Result<VirtAddr> AddressSpace<F>::move_mapping(const Remap& request, const Regio
     if (fixed) {
       VELLUM_TRY(unmap(request.target, bytes_of(new_pages)));
     } else {
-      at = find_gap(new_pages, alignment, phase);
-      if (!at) {
-        return Errno::no_memory;
-      }
+      placed = true;
+      at.reset();
     }
   }
 }
 
 // The tables that were left, and where the next mapping may go.
 template <PageTableFormat F>
-void AddressSpace<F>::finish_move(const Transplant& plan, bool fixed) {
-  if (!fixed) {
+void AddressSpace<F>::finish_move(const Transplant& plan, bool placed) {
+  if (placed) {
     place_below_.store(plan.to.start().value(), std::memory_order_relaxed);
   }
   if (!plan.keeps_source && !plan.from.empty()) {

@@ -88,7 +88,7 @@ TYPED_TEST(Remaps, MovesWhereThereIsNone) {
 
 TYPED_TEST(Remaps, WholeTablesMoveAsTheyAre) {
   if (!TypeParam::restricts(2) || TypeParam::kVirtualBits < 32) {
-    GTEST_SKIP();
+    return;  // its tables are too small, or do not move
   }
   const ByteCount table = bytes_of(entry_span<TypeParam>(2));
   const VirtAddr at = this->map(table * 3);

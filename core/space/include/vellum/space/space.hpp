@@ -287,7 +287,7 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Result<VirtAddr> remap_to(const Remap& request, PageCount old_pages, PageCount new_pages);
   [[nodiscard]] Result<VirtAddr> move_mapping(const Remap& request, const Region<F>& region, PageCount old_pages,
                                               PageCount new_pages);
-  void finish_move(const Transplant& plan, bool fixed);
+  void finish_move(const Transplant& plan, bool placed);
   [[nodiscard]] Transplanted transplant(const Region<F>& region, const Transplant& plan);
   [[nodiscard]] Transplanted transplant_alone(const Region<F>& region, const Transplant& plan,
                                               const Meaning (&meanings)[2], DroppedBackings& dropped);
