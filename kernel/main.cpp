@@ -16,6 +16,7 @@
 #include "archive_mode.hpp"
 #include "call_list.hpp"
 #include "kernel_context.hpp"
+#include "other_cpus.hpp"
 #include "processor.hpp"
 #include "run_mode.hpp"
 #endif
@@ -41,6 +42,9 @@ pc::StartInfo read_start_info(std::uint32_t address, std::uint32_t protocol) {
 }
 
 Kernel& boot(const pc::StartInfo& start_info, const pc::CpuFeatures& features) {
+#if defined(VELLUM_RUNS_PROGRAMS)
+  find_other_cpus(start_info);
+#endif
   BootMemory found = must(find_memory(start_info), "the firmware's memory map has too many rows");
   pc::print_line("boot: ", pc::kArchName, ", ", found.usable.total().value() >> 8, " MB of memory");
   print_features(features);

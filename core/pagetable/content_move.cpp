@@ -174,13 +174,15 @@ void ContentMove<F>::move_unit(const Unit& unit, const Meaning& meaning) VELLUM_
     const bool resident = tables_.memory().frame(EntryCodec<F>::frame(entry, 1)).kind() != FrameKind::zero_page;
     source.resident = static_cast<std::uint16_t>(source.resident - (resident ? 1 : 0));
     target.resident = static_cast<std::uint16_t>(target.resident + (resident ? 1 : 0));
-    target.granted |= tables_.grant_bits(F::rights(entry, 1));
     if (F::is_present(entry)) {
       gather_.flush(tables_.range_of(source, unit.slot));
     }
   }
   ++target.live;
   tables_.set(target, slot, entry);
+  if (tables_.state(entry, source) == EntryState::page) {
+    (void)tables_.limit(target, slot, meaning.prot);  // an entry above may have limited it so far
+  }
 }
 
 // Tells the nodes of a subtree where they are now. What they mean, the target says.

@@ -17,8 +17,13 @@ Result<void> VirtualMemory<F>::start() {
 
 template <PageTableFormat F>
 void VirtualMemory<F>::stop() {
-  epochs.drain();
+  reap();
   memory.free_zeroed(zero_frame_);
+}
+
+template <PageTableFormat F>
+void VirtualMemory<F>::reap() {
+  epochs.drain();
   spaces_.reap();
   families_.reap();
   per_cpu_.reap();
@@ -134,6 +139,7 @@ PageCount AddressSpace<F>::mapped() const {
 #define VELLUM_COMPILE(F)                                                                                          \
   template Result<void> VirtualMemory<F>::start();                                                                 \
   template void VirtualMemory<F>::stop();                                                                          \
+  template void VirtualMemory<F>::reap();                                                                          \
   template Result<AddressSpace<F>*> AddressSpace<F>::create(VirtualMemory<F>&, const SpaceLayout&, Node*);         \
   template Result<void> AddressSpace<F>::share_kernel(Node&, Node&);                                               \
   template Result<AddressSpace<F>*> AddressSpace<F>::create_in(VirtualMemory<F>&, const SpaceLayout&, Family<F>&); \

@@ -254,6 +254,7 @@ Result<void> become_only_thread(Thread& self) {
           thread.dying.store(true, std::memory_order_release);
           thread.interrupted.store(true, std::memory_order_release);
           unblock(thread);
+          process.system.scheduler.notice(thread);
         }
       });
     }

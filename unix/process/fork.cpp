@@ -76,6 +76,7 @@ void begin_in_user_mode(Thread& thread) {
 }
 
 void copy_registers(Thread& parent, Thread& child, const CloneRequest& request) {
+  child.affinity = parent.affinity;
   child.context.space = parent.context.space;
   child.context.fs_base = has(request.flags, clone_flag::kSetTls) ? request.tls : parent.context.fs_base;
   child.context.gs_base = parent.context.gs_base;

@@ -139,7 +139,7 @@ void charge(Process& process) VELLUM_REQUIRES(process_lock) {
 void average_load(ProcessSystem& system) {
   constexpr std::uint32_t kDecay[] = {1884, 2014, 2037};
   constexpr std::uint32_t kOne = 2048;
-  const std::uint32_t now = (system.scheduler.runnable() + (current_thread()->process != nullptr ? 1U : 0U)) * kOne;
+  const std::uint32_t now = (system.scheduler.runnable() + system.scheduler.running()) * kOne;
   for (unsigned i = 0; i < 3; ++i) {
     system.load[i] = (system.load[i] * kDecay[i] + now * (kOne - kDecay[i])) / kOne;
   }
@@ -184,20 +184,20 @@ void on_tick() {
     return;
   }
   ProcessSystem& system = thread->system;
-  const std::uint64_t ticks = system.ticks.fetch_add(1, std::memory_order_relaxed);
-  if (ticks % kTicksPerAverage == 0) {
+  const bool keeps_time = system.scheduler.keeps_time();
+  const std::uint64_t ticks = system.ticks.fetch_add(keeps_time ? 1 : 0, std::memory_order_relaxed);
+  if (keeps_time && ticks % kTicksPerAverage == 0) {
     average_load(system);
   }
   {
     const LockGuard guard(process_lock);
     if (thread->process != nullptr) {
       charge(*thread->process);
-      system.user_ticks.fetch_add(1, std::memory_order_relaxed);
-    } else {
-      system.idle_ticks.fetch_add(1, std::memory_order_relaxed);
     }
-    system.timers.expire(monotonic_now());
-    set_again(system);
+    if (keeps_time) {
+      system.timers.expire(monotonic_now());
+      set_again(system);
+    }
   }
   if (ticks % kTicksPerLook == 0) {
     note_memory(system, *thread);

@@ -20,9 +20,7 @@ bool is_ignored(Process& process, Thread& thread, Signal signal) VELLUM_REQUIRES
 void interrupt(Thread& thread) VELLUM_REQUIRES(process_lock) {
   thread.interrupted.store(true, std::memory_order_release);
   unblock(thread);
-  if (&thread == current_thread()) {
-    request_attention();
-  }
+  thread.system.scheduler.notice(thread);
 }
 
 // The thread that is to take a signal of the process: the first, or another that does not block it.
@@ -198,8 +196,8 @@ void reconsider(Thread& thread) {
   const bool interrupted = thread.dying.load(std::memory_order_relaxed) || thread.process->stopped ||
                            !waiting_for(thread).without(thread.blocked).empty();
   thread.interrupted.store(interrupted, std::memory_order_release);
-  if (interrupted && &thread == current_thread()) {
-    request_attention();
+  if (interrupted) {
+    thread.system.scheduler.notice(thread);
   }
 }
 

@@ -1,6 +1,7 @@
 // Limits, usage, priorities, CPUs, and what prctl sets.
 
 #include <algorithm>
+#include <span>
 
 #include <vellum/unix/lifecycle.hpp>
 #include <vellum/unix/signals.hpp>
@@ -190,31 +191,60 @@ Result<std::uint64_t> sys_sched_rr_get_interval(const Arguments& arguments) {
   return 0;
 }
 
-constexpr std::uint64_t kFirstCpu = 1;  // the set of the only one
+// A set of CPUs as Linux passes it, cut off after 64 of them.
+using LinuxCpuSet = std::uint64_t;
+
+Thread* thread_by_id(std::int32_t id) VELLUM_REQUIRES(process_lock) {
+  return id == 0 ? &this_thread() : process_system().find_thread(ProcessId(id));
+}
 
 Result<std::uint64_t> sys_sched_setaffinity(const Arguments& arguments) {
-  VELLUM_TRY(check_thread(arguments.integer(0)));
-  if (arguments.value[1] == 0) {
+  LinuxCpuSet wanted = 0;
+  const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(arguments.value[1], sizeof(wanted)));
+  VELLUM_TRY(copy_in(std::as_writable_bytes(std::span(&wanted, 1)).first(size), arguments.address(2)));
+  const LockGuard guard(process_lock);
+  Thread* const thread = thread_by_id(arguments.integer(0));
+  if (thread == nullptr) {
+    return Errno::no_process;
+  }
+  const Credentials& who = this_process().credentials;
+  const Credentials& whose = thread->process->credentials;
+  if (!who.has(Capability::set_priority) && who.user.effective != whose.user.effective &&
+      who.user.effective != whose.user.real) {
+    return Errno::not_permitted;
+  }
+  Scheduler& scheduler = process_system().scheduler;
+  const CpuMask cpus = static_cast<CpuMask>(wanted) & scheduler.online();
+  if (cpus == 0) {
     return Errno::invalid;
   }
-  const auto first = VELLUM_TRY(read_user<std::uint8_t>(arguments.address(2)));
-  return (first & kFirstCpu) != 0 ? Result<std::uint64_t>(0) : Errno::invalid;
+  scheduler.set_affinity(*thread, cpus);
+  return 0;
 }
 
 Result<std::uint64_t> sys_sched_getaffinity(const Arguments& arguments) {
-  if (arguments.value[1] < sizeof(kFirstCpu) || (arguments.value[1] & (sizeof(kFirstCpu) - 1)) != 0) {
+  if (arguments.value[1] < sizeof(LinuxCpuSet) || (arguments.value[1] & (sizeof(LinuxCpuSet) - 1)) != 0) {
     return Errno::invalid;
   }
-  VELLUM_TRY(check_thread(arguments.integer(0)));
-  VELLUM_TRY(write_user(arguments.address(2), kFirstCpu));
-  return sizeof(kFirstCpu);
+  LinuxCpuSet cpus = 0;
+  {
+    const LockGuard guard(process_lock);
+    const Thread* const thread = thread_by_id(arguments.integer(0));
+    if (thread == nullptr) {
+      return Errno::no_process;
+    }
+    cpus = thread->affinity & process_system().scheduler.online();
+  }
+  VELLUM_TRY(write_user(arguments.address(2), cpus));
+  return sizeof(cpus);
 }
 
 Result<std::uint64_t> sys_getcpu(const Arguments& arguments) {
-  for (unsigned i = 0; i < 2; ++i) {
-    if (arguments.value[i] != 0) {
-      VELLUM_TRY(write_user<std::uint32_t>(arguments.address(i), 0));
-    }
+  if (arguments.value[0] != 0) {
+    VELLUM_TRY(write_user<std::uint32_t>(arguments.address(0), this_thread().cpu));
+  }
+  if (arguments.value[1] != 0) {
+    VELLUM_TRY(write_user<std::uint32_t>(arguments.address(1), 0));  // there is one node
   }
   return 0;
 }

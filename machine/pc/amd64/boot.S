@@ -105,6 +105,7 @@ boot_high:
         ud2
 
         .section .boot.data, "aw", @progbits
+        .globl  boot_gdt, boot_root
         .balign 16
 boot_gdt:
         .quad   0

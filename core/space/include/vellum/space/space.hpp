@@ -174,6 +174,10 @@ class AddressSpace : public FamilyMember<F> {
   VirtAddr set_break(VirtAddr end);
   // fork(2)'s part: a space that is a copy of this one. Costs nothing for each page. Error: no_memory; nothing changed.
   [[nodiscard]] Result<AddressSpace*> fork();
+  // Makes the space mean and contain what `snapshot` does, a fork of it (or of its family) that no CPU runs and nobody
+  // changes. Costs what differs between the two, not their size. What is mapped shared shows its object as it is now.
+  // Errors: invalid (another family, or the space itself), no_memory; nothing changed.
+  [[nodiscard]] Result<void> restore(AddressSpace& snapshot);
   // A program's access was refused by the hardware. `address` may be any.
   [[nodiscard]] FaultVerdict fault(VirtAddr address, Access access);
 
@@ -370,6 +374,16 @@ class AddressSpace : public FamilyMember<F> {
 
   // fork.cpp
   [[nodiscard]] Result<void> share_root_with(AddressSpace& child);
+
+  // restore.cpp
+  [[nodiscard]] Result<void> restore_root(AddressSpace& snapshot, TlbGather<F>& gather);
+  [[nodiscard]] bool restore_entries(Node& to, Node& from, TlbGather<F>& gather) VELLUM_REQUIRES(to.lock, from.lock);
+  [[nodiscard]] bool restore_page(Node& to, Node& from, unsigned slot, TlbGather<F>& gather)
+      VELLUM_REQUIRES(to.lock, from.lock);
+  [[nodiscard]] bool restore_table(Node& to, Node& from, unsigned slot, TlbGather<F>& gather)
+      VELLUM_REQUIRES(to.lock, from.lock);
+  [[nodiscard]] bool restore_in_place(Node& to, Node& from, TlbGather<F>& gather);
+  [[nodiscard]] Entry share_child(Node& node, unsigned slot, Node& child) VELLUM_REQUIRES(node.lock);
 
   // query.cpp
   class HeldRegion;

@@ -33,6 +33,8 @@ class VirtualMemory {
   [[nodiscard]] Result<void> start();
   // Gives everything back. All spaces and objects must be gone.
   void stop();
+  // Gives back what caches hold. Only when quiescent.
+  void reap();
 
   PhysicalMemory& memory;
   EpochDomain epochs;
