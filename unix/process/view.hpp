@@ -26,6 +26,7 @@ struct MemoryFigures {
   std::uint64_t mapped = 0;
   std::uint64_t resident = 0;
   std::uint64_t tables = 0;
+  std::uint64_t locked = 0;
   std::uint64_t peak_resident = 0;
   std::uint64_t data = 0;  // private and writable, stacks not included
   std::uint64_t stack = 0;

@@ -422,7 +422,7 @@ constexpr SystemCall kCalls[] = {
     {285, "fallocate", sys_fallocate, 4, {kFd, kFlags, kDecimal, kDecimal}},
     {292, "dup3", sys_dup3, 3, {kFd, kFd, kFlags}},
     {306, "syncfs", sys_syncfs, 1, {kFd}},
-    {319, "memfd_create", sys_memfd_create, 2, {kText, kFlags}},
+    {319, "memfd_create", sys_memfd_create, 2, {kText, value_names::kMemoryFileFlags}},
     {436, "close_range", sys_close_range, 3, {kFd, kFd, kFlags}},
     {437, "openat2", sys_openat2, 4, {kFd, kText, kHex, kDecimal}},
 };

@@ -5,6 +5,7 @@
 #include <vellum/unix/user_memory.hpp>
 
 #include "paths.hpp"
+#include "value_names.hpp"
 
 namespace vellum::unix {
 
@@ -230,9 +231,9 @@ constexpr Shown kDecimal = Shown::decimal;
 constexpr Shown kHex = Shown::hexadecimal;
 
 constexpr SystemCall kCalls[] = {
-    {29, "shmget", sys_shmget, 3, {kHex, kDecimal, Shown::flags}},
-    {30, "shmat", sys_shmat, 3, {kDecimal, kHex, Shown::flags}},
-    {31, "shmctl", sys_shmctl, 3, {kDecimal, kDecimal, kHex}},
+    {29, "shmget", sys_shmget, 3, {kHex, kDecimal, value_names::kSegmentFlags}},
+    {30, "shmat", sys_shmat, 3, {kDecimal, kHex, value_names::kAttachFlags}},
+    {31, "shmctl", sys_shmctl, 3, {kDecimal, value_names::kSegmentCommands, kHex}},
     {67, "shmdt", sys_shmdt, 1, {kHex}},
 };
 

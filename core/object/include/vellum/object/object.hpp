@@ -91,6 +91,13 @@ class MemoryObject {
   // Error: not_permitted, where it may write and that was denied.
   [[nodiscard]] Result<void> add_mapping(Mapping<F>& mapping);
   void remove_mapping(Mapping<F>& mapping);
+  // Calls action() -> anything while nobody adds a mapping or goes through them: pages may then move from one mapping
+  // to another. Neither action nor what it waits for may use the object's lock.
+  template <class Action>
+  auto while_mappings_stay(Action action) {
+    const LockGuard guard(lock_);
+    return action();
+  }
 
   // Pages in memory. Exact when quiescent.
   [[nodiscard]] PageCount resident();
