@@ -43,6 +43,7 @@ Result<void> AddressSpace<F>::restore(AddressSpace& snapshot) {
   system_.epochs.wait_for_sections(cpu);
   system_.epochs.enter(cpu);
   tree.shape.fetch_add(1, std::memory_order_acq_rel);
+  snapshot.tree.shape.fetch_add(1, std::memory_order_acq_rel);
   Result<void> restored;
   {
     TlbGather<F> gather(tree, cpu, &dropped);
