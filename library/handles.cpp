@@ -38,6 +38,9 @@ Result<Space> Machine::create_space(UserLayout layout) {
   if (machine_ == nullptr) {
     return std::unexpected(kEmptyHandle);
   }
+  if (layout > UserLayout::program32) {
+    return refusal(Errc::no_such_layout);
+  }
   auto space = machine_->create_space(layout);
   if (!space) {
     return std::unexpected(space.error());
@@ -154,6 +157,9 @@ Result<std::uint64_t> Object::resident_pages() const {
 Result<std::uint64_t> Space::map(std::uint64_t length, const MapOptions& options) {
   if (space_ == nullptr || (options.object != nullptr && options.object->object_ == nullptr)) {
     return std::unexpected(kEmptyHandle);
+  }
+  if (options.placement > Placement::fixed_no_replace) {
+    return refusal(Errc::invalid);
   }
   if (options.object == nullptr) {
     return space_->map(length, options, nullptr);

@@ -77,6 +77,33 @@ TEST_P(Spaces, CallsFailAsOnLinux) {
   EXPECT_EQ(space.protect(at, 2 * kPageSize, kRead).error().linux_errno(), ENOMEM);
 }
 
+TEST_P(Spaces, NonsenseIsRefused) {
+  const std::uint64_t at = space.map(kPageSize).value();
+  for (const std::uint64_t address :
+       {at ^ std::uint64_t{1} << 62, ~std::uint64_t{0xFFF}, std::uint64_t{0xFFFF'9000'0000'0000}}) {
+    for (const std::uint64_t length : {kPageSize, std::uint64_t{1} << 63, ~std::uint64_t{0}}) {
+      const MapOptions fixed = {.address = address, .placement = Placement::fixed};
+      if (GetParam() == Format::amd64 && address == 0xFFFF'9000'0000'0000 && length == kPageSize) {
+        continue;  // shared objects may lie there
+      }
+      EXPECT_FALSE(space.map(length, fixed));
+      EXPECT_FALSE(space.unmap(address, length));
+      EXPECT_FALSE(space.protect(address, length, kRead));
+    }
+    static_cast<void>(space.region_at(address).value());
+    EXPECT_FALSE(space.load<std::uint64_t>(address));
+    EXPECT_FALSE(space.fetch(address));
+  }
+  EXPECT_EQ(space.map(kPageSize, {.placement = static_cast<Placement>(9)}).error().code, Errc::invalid);
+  EXPECT_EQ(space.map(kPageSize, {.shared = true, .grows_down = true}).error().code, Errc::invalid);
+  EXPECT_EQ(machine.create_space(static_cast<UserLayout>(9)).error().code, Errc::no_such_layout);
+  const Object object = machine.create_shared(kPageSize).value();
+  EXPECT_EQ(space.map(kPageSize, {.object = &object, .offset = 1}).error().code, Errc::invalid);
+  EXPECT_EQ(space.map(kPageSize, {.object = &object, .offset = ~std::uint64_t{0xFFF}}).error().code, Errc::overflow);
+  EXPECT_TRUE(space.read(at, {}));
+  EXPECT_EQ(space.regions().value().size(), 1U);
+}
+
 TEST_P(Spaces, ForksSeeTheirOwn) {
   const std::uint64_t at = space.map(kPageSize).value();
   ASSERT_TRUE(space.store<std::uint32_t>(at, 1));
