@@ -156,6 +156,8 @@ PROGRAMS = (
     Program("memtester", "memtester", "tests 1 MB of locked memory with all patterns", "memtester 1M 1 | tr '\\b' '\\n' | grep -E ' ok$|Done|FAIL' | sed 's/.*://' | sort | uniq -c"),
     Program("stress-ng", "stress-ng", "memory stressors with --verify: vm, mmap, brk, malloc, stack, mremap, bigheap, fork, vm-rw",
             "for s in vm mmap brk malloc stack mremap fork vm-rw; do stress-ng --$s 1 --$s-ops 8 --vm-bytes 4M --mmap-bytes 4M --malloc-bytes 1M --mremap-bytes 2M --vm-rw-bytes 1M --verify -q -t 60 > out 2>&1; echo $s $?; grep -E 'fail' out; done; rm out", ("--memory", "512M")),
+    Program("stress-ng: shared memory, advice, locks", "stress-ng", "with --verify: shm-sysv, shm, madvise, mlock, msync, mincore, mmapfork, munmap, pagemove, mprotect, memfd, bigheap",
+            "for s in shm-sysv shm madvise mlock msync mincore mmapfork munmap pagemove mprotect memfd bigheap; do stress-ng --$s 1 --$s-ops 4 --shm-sysv-bytes 1M --shm-bytes 1M --mmap-bytes 2M --bigheap-growth 64K --verify -q -t 60 > out 2>&1; echo $s $?; grep -E 'fail' out; done; rm out", ("--memory", "512M")),
     Program("openssl", "openssl", "sums, ciphers with AES instructions, prime numbers", "echo secret | openssl enc -aes-256-cbc -K $(printf '%064d' 7) -iv $(printf '%032d' 9) | openssl base64; openssl dgst -sha3-256 /etc/services; openssl prime 2147483647; seq 1 50000 | openssl dgst -sha512"),
 )
 

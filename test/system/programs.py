@@ -68,8 +68,8 @@ RUNS = {
     "hostile_several": on_several(Run("hostile", ("hostile",), expected="the kernel stays up")),
     "call_fuzz_several": on_several(fuzzing(FUZZ_CALLS, 15, seed=500_000)),
     "call_fuzz_several_long": on_several(fuzzing(FUZZ_CALLS, 360, seed=2_000_000)),
-    "call_fuzz_long": fuzzing(FUZZ_CALLS // 2, 720, seed=1000),
-    "call_fuzz_long_too": fuzzing(FUZZ_CALLS // 2, 720, seed=1_000_000),
+    "call_fuzz_long": fuzzing(FUZZ_CALLS // 2, 420, seed=1000),
+    "call_fuzz_long_too": fuzzing(FUZZ_CALLS // 2, 420, seed=1_000_000),
 }
 # What the test run does; the rest is for `./vellum test --all`.
 USUAL = ("semantics", "hostile", "hostile_isolated", "memory", "call_fuzz", "processors", "semantics_several", "call_fuzz_several")
