@@ -5,6 +5,7 @@
 #include <vellum/host/host_files.hpp>
 #include <vellum/pc/interrupts.hpp>
 #include <vellum/pc/machine.hpp>
+#include <vellum/unix/system_lock.hpp>
 #include <vellum/unix/wait_queue.hpp>
 #include <vellum/virtio/ninep.hpp>
 
@@ -69,6 +70,7 @@ class Mount final : public host::Transport {
   static constexpr unix::Nanoseconds kPatience{500'000};
 
   static void on_interrupt(void* self) {
+    const unix::InSystem in_system;
     auto& mount = *static_cast<Mount*>(self);
     mount.device_.acknowledge_interrupt();
     mount.replied_.wake_all();

@@ -90,6 +90,12 @@ JsonText& JsonText::text(std::string_view value) {
   return *this;
 }
 
+JsonText& JsonText::boolean(bool value) {
+  begin_value();
+  put(value ? "true" : "false");
+  return *this;
+}
+
 JsonText& JsonText::number(std::uint64_t value) {
   begin_value();
   put_decimal(value);

@@ -14,6 +14,7 @@ class JsonText {
 
   // Values; inside of an object each follows a key.
   JsonText& text(std::string_view value);
+  JsonText& boolean(bool value);
   JsonText& number(std::uint64_t value);
   JsonText& signed_number(std::int64_t value);
   JsonText& hexadecimal(std::uint64_t value);         // as a text: "0x1f"

@@ -12,13 +12,14 @@ namespace {
 
 alignas(AddressMap) constinit std::byte room_for_map[sizeof(AddressMap)] = {};
 constinit const AddressMap* the_map = nullptr;
+constinit KernelInputs the_inputs;
 
 }  // namespace
 
 void compute_layout(const BootMemory& memory, ByteCount tables) {
   VELLUM_CHECK(the_map == nullptr);
   const ByteCount top = bytes_of(memory.ram.end() - Pfn(0));
-  KernelInputs inputs;
+  KernelInputs& inputs = the_inputs;
   inputs.arch = Arch::amd64;
   inputs.physical_top = top;
   inputs.usable_pages = memory.usable.total();
@@ -37,6 +38,8 @@ const AddressMap& address_map() {
   VELLUM_ASSERT(the_map != nullptr);
   return *the_map;
 }
+
+const KernelInputs& layout_inputs() { return the_inputs; }
 
 VirtRange region(RegionId id) {
   const LayoutRegion* const found = address_map().find(id);

@@ -12,6 +12,8 @@ namespace vellum::kernel {
 void compute_layout(const BootMemory& memory, ByteCount tables);
 
 [[nodiscard]] const AddressMap& address_map();
+// What it was computed from.
+[[nodiscard]] const KernelInputs& layout_inputs();
 // The range of a row. The row must be one of this map.
 [[nodiscard]] VirtRange region(RegionId id);
 

@@ -44,6 +44,34 @@ void RunHost::on_window_size(std::uint32_t rows, std::uint32_t columns) {
   }
 }
 
+bool RunHost::on_inspect(const run::InspectRequest& request) {
+  {
+    const LockGuard guard(question_lock_);
+    if (question_count_ == run::kMostQuestions) {
+      return false;
+    }
+    questions_[(first_question_ + question_count_++) % run::kMostQuestions] = request;
+  }
+  question_queue_.wake_all();
+  return true;
+}
+
+std::optional<run::InspectRequest> RunHost::question() const {
+  const LockGuard guard(question_lock_);
+  return question_count_ != 0 ? std::optional(questions_[first_question_]) : std::nullopt;
+}
+
+void RunHost::done_with_question() {
+  const LockGuard guard(question_lock_);
+  first_question_ = (first_question_ + 1) % run::kMostQuestions;
+  --question_count_;
+}
+
+void RunHost::on_go_on() {
+  may_go_on_.store(true, std::memory_order_release);
+  go_on_queue_.wake_all();
+}
+
 void RunHost::on_failure() {
   pc::print_line("run: the host broke the protocol or is gone");
   pc::stop(pc::Outcome::failure);

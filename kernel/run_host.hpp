@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <span>
 
 #include <vellum/run/channel.hpp>
@@ -35,11 +36,24 @@ class RunHost final : public run::Listener {
   // Signals that the host sends go to these processes.
   void set_signal_handler(void (*handler)(unix::Signal)) { on_signal_ = handler; }
 
+  // What the host asks about the kernel: the question that waits longest, until done_with_question().
+  [[nodiscard]] std::optional<run::InspectRequest> question() const VELLUM_EXCLUDES(question_lock_);
+  void done_with_question() VELLUM_EXCLUDES(question_lock_);
+  // Woken when one came.
+  [[nodiscard]] unix::WaitQueue& question_queue() { return question_queue_; }
+
+  // What was held goes on, or need not be held any more.
+  [[nodiscard]] bool may_go_on() const { return may_go_on_.load(std::memory_order_acquire); }
+  // Woken when that becomes true.
+  [[nodiscard]] unix::WaitQueue& go_on_queue() { return go_on_queue_; }
+
   void on_start(std::span<const std::byte> texts, Part part) override;
   void on_input() override;
   void on_output_closed() override {}
   void on_signal(unix::Signal signal) override;
   void on_window_size(std::uint32_t rows, std::uint32_t columns) override;
+  bool on_inspect(const run::InspectRequest& request) override VELLUM_EXCLUDES(question_lock_);
+  void on_go_on() override;
   // Nobody is there for whom to go on: ends the machine.
   void on_failure() override;
 
@@ -51,6 +65,13 @@ class RunHost final : public run::Listener {
   unix::WaitQueue input_queue_;
   InputUser* user_ = nullptr;
   void (*on_signal_)(unix::Signal) = nullptr;
+  mutable Spinlock question_lock_{LockRank::leaf};
+  run::InspectRequest questions_[run::kMostQuestions] VELLUM_GUARDED_BY(question_lock_) = {};
+  std::size_t first_question_ VELLUM_GUARDED_BY(question_lock_) = 0;
+  std::size_t question_count_ VELLUM_GUARDED_BY(question_lock_) = 0;
+  unix::WaitQueue question_queue_;
+  std::atomic<bool> may_go_on_{false};
+  unix::WaitQueue go_on_queue_;
 };
 
 }  // namespace vellum::kernel

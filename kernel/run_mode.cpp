@@ -15,6 +15,7 @@
 #include "programs.hpp"
 #include "run_channel.hpp"
 #include "run_host.hpp"
+#include "run_inspector.hpp"
 #include "run_reporter.hpp"
 #include "run_streams.hpp"
 #include "run_terminal.hpp"
@@ -44,12 +45,13 @@ struct Run {
         host(its_host),
         request(its_request),
         channel(run_channel()),
-        reporter(channel, {reinterpret_cast<char*>(rooms.data()), run::Channel::kMostBody}),
+        reporter(channel, its_host, {reinterpret_cast<char*>(rooms.data()), run::Channel::kMostBody}),
         streams{.channel = channel,
                 .host = host,
                 .output_room = rooms.subspan(run::Channel::kMostBody, run::Channel::kMostBody),
                 .output_lock = {},
                 .input_lock = {}},
+        inspector(its_kernel, its_host, channel, user_model()),
         port(channel, terminal_stream()),
         programs(kernel, port, reporter, program_layout(user_model())) {}
 
@@ -80,6 +82,7 @@ struct Run {
   run::Channel& channel;
   HostReporter reporter;
   RunStreams streams;
+  RunInspector inspector;
   RunTerminalPort port;
   Programs programs;
   unix::FirstProgram program;
@@ -223,6 +226,10 @@ Result<void> Run::prepare() {
 }
 
 Result<void> Run::start() {
+  VELLUM_TRY(inspector.start());
+  if (request.number("hold", 0) != 0) {
+    reporter.hold();
+  }
   programs.processes.trace = request.number("strace", 0) != 0;
   reporter.begin();
   VELLUM_TRY(unix::start_first_process(programs.processes, program));
@@ -246,6 +253,9 @@ Result<void> Run::start() {
 
 void run_first_thread(unix::Thread& /*thread*/) {
   Run& run = *the_run;
+  if (run.request.number("protocol", 0) != run::kProtocolVersion) {
+    run.give_up("the command and the kernel are of different versions; build both anew", Errno::invalid, kFailed);
+  }
   if (const Result<void> mounted = run.mount(); !mounted.ok()) {
     run.give_up("cannot mount the host's files", mounted.error(), kFailed);
   }
@@ -274,6 +284,7 @@ void run_for_host(Kernel& kernel, const char* command_line) {
   RunHost& host = *::new (room_for_host) RunHost;
   host.set_room({reinterpret_cast<char*>(room.bytes.data()), room.bytes.size()});
   must(open_run_channel(host), "there is no console device to talk with the host");
+  run_channel().send(run::ToHost::hello, run::kProtocolVersion);
   wait_for_request(host);
   static constinit run::StartRequest request;
   request = must(host.request(), "the host's request makes no sense");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <vellum/pc/cpus.hpp>
 #include <vellum/unix/process_view.hpp>
 #include <vellum/unix/processor.hpp>
 #include <vellum/unix/user_memory.hpp>
@@ -117,11 +118,17 @@ void write_events(JsonText& json, const unix::ProcessSystem& system) {
   write("tables", MemoryEvent::table_made);
   write("flushes", MemoryEvent::flushed);
   write("shootdowns", MemoryEvent::shot_down);
+  json.key("flush_interrupts").number(pc::flush_interrupts());
 }
 
 }  // namespace
 
 void HostReporter::fatal_fault(const unix::FatalFault& fault) {
+  send_fault(fault);
+  wait_held(fault.process);
+}
+
+void HostReporter::send_fault(const unix::FatalFault& fault) {
   constexpr std::uint64_t kPageFault = 14;
   const bool is_page = fault.kind == ProgramFault::Kind::page;
   const unix::MutexGuard guard(lock_);
@@ -199,6 +206,20 @@ void HostReporter::end(unix::WaitStatus status) {
   channel_.flush();
   unix::power_off();
 }
+
+void HostReporter::wait_held(const unix::Process& process) {
+  if (!hold_ || host_.may_go_on()) {
+    return;
+  }
+  channel_.send(run::ToHost::held, static_cast<std::uint32_t>(process.id.value()));
+  unix::Sleep sleep(unix::Interruptible::no);
+  const unix::Sleep::In in(sleep, host_.go_on_queue());
+  while (!host_.may_go_on()) {
+    (void)sleep.until();
+  }
+}
+
+void HostReporter::first_process_ends(const unix::Process& process) { wait_held(process); }
 
 void HostReporter::first_process_ended(const unix::Process& /*process*/, unix::WaitStatus status) { end(status); }
 

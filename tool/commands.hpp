@@ -18,6 +18,11 @@ enum class ExitStatus : int {
 // Each adds its subcommand; when the command line selects it, it runs and sets `status`.
 void add_layout_command(CLI::App& app, ExitStatus& status);
 void add_explain_command(CLI::App& app, ExitStatus& status);
+void add_doctor_command(CLI::App& app, ExitStatus& status);
+void add_walk_command(CLI::App& app, ExitStatus& status);
+void add_maps_command(CLI::App& app, ExitStatus& status);
+void add_ps_command(CLI::App& app, ExitStatus& status);
+void add_continue_command(CLI::App& app, ExitStatus& status);
 // `program`: what `run` is to run, taken off the command line before that is parsed.
 void add_run_command(CLI::App& app, const std::vector<std::string>& program, ExitStatus& status);
 

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include "inspect/select.hpp"
 #include "machine_options.hpp"
 #include "print.hpp"
 
@@ -10,6 +11,7 @@ namespace vellum::tool {
 namespace {
 
 constexpr const char* kSchema = "vellum.layout/1";
+constexpr const char* kLiveSchema = "vellum.layout_live/1";
 constexpr const char* kExamples =
     "Examples:\n"
     "  vellum layout                       the 64-bit kernel with 4 GiB of memory\n"
@@ -18,11 +20,18 @@ constexpr const char* kExamples =
     "  vellum layout --user linux          a program with all its addresses below 2^47\n"
     "  vellum layout --user i386           a 32-bit program on the 64-bit kernel\n"
     "  vellum layout --json | jq -r '.regions[] | .start + \" \" + .name'\n"
+    "  vellum layout --live                the kernel of the program that runs now\n"
     "\n"
     "In the picture the address at a line is where the region above the line begins; v and ^ say\n"
     "which way a region fills. Rights are the most that any page there has.\n"
     "Exit status: 0, or 1 when there is no sound layout for that much memory.";
 constexpr std::size_t kBoxWidth = 30;
+
+struct LayoutOptions {
+  MachineOptions machine;
+  RunSelection selection;
+  bool is_live = false;
+};
 
 class Picture {
  public:
@@ -131,19 +140,99 @@ ExitStatus print_layout(const MachineOptions& options) {
   return ExitStatus::ok;
 }
 
+// --- Of a running kernel: how much of each row is mapped
+
+std::string pages_text(const Json& row) {
+  std::string text;
+  for (const auto& [size, count] : row.value("pages", Json::object()).items()) {
+    if (count != 0) {
+      text += fmt::format("{}{} x {}", text.empty() ? "" : ", ", count.dump(), size);
+    }
+  }
+  return text;
+}
+
+void print_live_row(const LayoutRegion& region, const Json& row) {
+  const std::string symbol = region.row->symbol[0] == '\0' ? "" : fmt::format(" ({})", region.row->symbol);
+  const std::uint64_t mapped = row.value("mapped", std::uint64_t{0});
+  const std::string rights =
+      mapped == 0 ? "" : fmt::format("{} {}", row.value("user", false) ? "user" : "kernel", row.value("rights", ""));
+  fmt::print("{}  {:>10}  {:>10}  {:<10}  {:<22}  {}{}\n", address_text(region.range.start(), Arch::amd64),
+             size_text(region.range.size()), mapped == 0 ? "-" : size_text(ByteCount(mapped)), rights, pages_text(row),
+             region.row->name, symbol);
+}
+
+ExitStatus print_live_layout(const LayoutOptions& options) {
+  const auto answer = ask_run(options.selection, options.selection.question("layout"));
+  if (!answer.has_value()) {
+    return ExitStatus::no_answer;
+  }
+  const auto map = map_of(*answer);
+  const Json rows = answer->value("rows", Json::array());
+  if (!map.has_value() || rows.size() != map->regions().size()) {
+    return map.has_value() ? complain("the kernel's layout has other rows than this command's") : ExitStatus::no_answer;
+  }
+  const bool is_json = options.machine.format == OutputFormat::json;
+  Json document = {{"schema", kLiveSchema},
+                   {"process", answer->value("process", 0)},
+                   {"name", answer->value("name", std::string())},
+                   {"memory", map->physical_top().value()},
+                   {"regions", Json::array()}};
+  if (!is_json) {
+    fmt::print("{} of memory, seen with the tables of {}\n\n", size_text(map->physical_top()),
+               answer->value("process", 0) == 0
+                   ? "the kernel alone"
+                   : fmt::format("{} (pid {})", answer->value("name", std::string()), answer->value("process", 0)));
+    fmt::print("{:<19}  {:>10}  {:>10}  {:<10}  {:<22}  {}\n", "from", "size", "mapped", "rights", "pages", "row");
+  }
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const LayoutRegion& region = map->regions()[i];
+    if (rows[i].value("name", std::string()) != region.row->name ||
+        rows[i].value("start", std::string()) != hex_text(region.range.start().value())) {
+      return complain(fmt::format("the kernel has '{}' where this command's layout has '{}'",
+                                  rows[i].value("name", std::string()), region.row->name));
+    }
+    if (is_json) {
+      Json row = region_json(region, *map);
+      row["mapped"] = rows[i].value("mapped", std::uint64_t{0});
+      row["mapped_pages"] = rows[i].value("pages", Json::object());
+      row["mapped_rights"] = rows[i].value("rights", std::string());
+      document["regions"].push_back(std::move(row));
+    } else {
+      print_live_row(region, rows[i]);
+    }
+  }
+  if (is_json) {
+    fmt::print("{}\n", document.dump(2));
+  }
+  return ExitStatus::ok;
+}
+
 }  // namespace
 
 void add_layout_command(CLI::App& app, ExitStatus& status) {
   CLI::App* const command =
       app.add_subcommand("layout", "Draw the map of an address space, from high to low addresses");
-  const auto options = std::make_shared<MachineOptions>();
-  add_machine_options(*command, *options);
+  const auto options = std::make_shared<LayoutOptions>();
+  add_machine_options(*command, options->machine);
   command
       ->add_flag_callback(
-          "--markdown", [options] { options->format = OutputFormat::markdown; }, "Print the table with all its columns")
+          "--markdown", [options] { options->machine.format = OutputFormat::markdown; },
+          "Print the table with all its columns")
       ->excludes("--json");
+  CLI::Option* const live =
+      command->add_flag("--live", options->is_live, "The rows of a running kernel, and how much is mapped in each");
+  add_run_option(*command, options->selection);
+  add_process_option(*command, options->selection);
+  for (const char* const fixed : {"--arch", "--memory", "--user", "--markdown"}) {
+    live->excludes(fixed);
+  }
+  for (const char* const option : {"--run", "--process"}) {
+    command->get_option(option)->needs(live);
+  }
   command->footer(kExamples);
-  command->callback([options, &status] { status = print_layout(*options); });
+  command->callback(
+      [options, &status] { status = options->is_live ? print_live_layout(*options) : print_layout(options->machine); });
 }
 
 }  // namespace vellum::tool

@@ -25,7 +25,15 @@ void add_help_command(CLI::App& app, ExitStatus& status) {
   CLI::App* const help = app.add_subcommand("help", "Show the help of a command");
   const auto name = std::make_shared<std::string>();
   help->add_option("COMMAND", *name, "The command to explain");
-  help->callback([&app, &status, name] {
+  const auto names_only = std::make_shared<bool>(false);
+  help->add_flag("--names", *names_only, "Only the names of the commands");
+  help->callback([&app, &status, name, names_only] {
+    if (*names_only) {
+      for (const CLI::App* const command : app.get_subcommands(nullptr)) {
+        fmt::print("{}\n", command->get_name());
+      }
+      return;
+    }
     if (!name->empty() && !has_command(app, *name)) {
       fmt::print(stderr, "vellum: {}\n", no_such_command(*name));
       status = ExitStatus::usage;
@@ -77,8 +85,10 @@ int run(int argument_count, char** arguments) {
       "  vellum layout --memory 512G        the 64-bit kernel's map on a machine with 512 GiB\n"
       "  vellum explain 0x2a                what lies there, and what an access to it means\n"
       "  vellum run busybox ls -l /         run a Linux program on the kernel\n"
+      "  vellum walk 0x400000               the page tables of a running program\n"
       "\n"
-      "Exit status: 0 answered, 1 there is no such layout or address, 2 wrong usage; of `run` that of its program.\n"
+      "Exit status: 0 answered, 1 there is no such layout, address or run, 2 wrong usage; of `run` that of its "
+      "program.\n"
       "`vellum help COMMAND` shows the options and examples of a command.");
   app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
     const auto parsed = failed->get_subcommands();
@@ -90,6 +100,11 @@ int run(int argument_count, char** arguments) {
   add_explain_command(app, status);
   std::vector<std::string> program;
   add_run_command(app, program, status);
+  add_doctor_command(app, status);
+  add_ps_command(app, status);
+  add_walk_command(app, status);
+  add_maps_command(app, status);
+  add_continue_command(app, status);
   add_help_command(app, status);
 
   if (argument_count > 1 && arguments[1][0] != '-' && !has_command(app, arguments[1])) {

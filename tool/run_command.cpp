@@ -11,7 +11,9 @@
 #include "commands.hpp"
 #include "parse.hpp"
 #include "print.hpp"
+#include "run/control.hpp"
 #include "run/engine.hpp"
+#include "run/kernel_image.hpp"
 #include "run/program.hpp"
 #include "run/report.hpp"
 #include "run/session.hpp"
@@ -23,7 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kKernelVariable = "VELLUM_KERNEL";
 constexpr ByteCount kLeastMemory{std::uint64_t{64} << 20};
 constexpr ByteCount kMostMemory{std::uint64_t{1} << 40};
 
@@ -58,6 +59,15 @@ void set_memory(RunOptions& options, const std::string& text) {
                                    size_text(kMostMemory)));
   }
   options.memory = *size;
+}
+
+void set_cpus(RunOptions& options, const std::string& text) {
+  char* end = nullptr;
+  const unsigned long value = std::strtoul(text.c_str(), &end, 10);
+  if (text.empty() || *end != '\0' || value < 1 || value > kMostCpus) {
+    refuse("--cpus", fmt::format("'{}' is no number between 1 and {}", text, kMostCpus));
+  }
+  options.cpus = static_cast<unsigned>(value);
 }
 
 void set_user(RunOptions& options, const std::string& text) {
@@ -106,6 +116,27 @@ void add_variable(RunOptions& options, const std::string& text) {
   options.environment.push_back(text);
 }
 
+void set_name(RunOptions& options, const std::string& text) {
+  constexpr std::size_t kLongest = 32;
+  const bool is_name =
+      text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == std::string::npos;
+  if (text.empty() || text.size() > kLongest || !is_name || text.find_first_not_of("0123456789") == std::string::npos) {
+    refuse("--name",
+           fmt::format("'{}' is no name; write up to {} letters, digits, - and _, not digits alone", text, kLongest));
+  }
+  options.name = text;
+}
+
+void set_gdb_port(RunOptions& options, const std::string& text) {
+  constexpr unsigned long kMostPort = 65535;
+  char* end = nullptr;
+  const unsigned long value = std::strtoul(text.c_str(), &end, 10);
+  if (text.empty() || *end != '\0' || value == 0 || value > kMostPort) {
+    refuse("--gdb", fmt::format("'{}' is no port", text));
+  }
+  options.gdb_port = static_cast<unsigned>(value);
+}
+
 void set_time_limit(RunOptions& options, const std::string& text) {
   char* end = nullptr;
   const double value = std::strtod(text.c_str(), &end);
@@ -126,19 +157,6 @@ void keep_standard_streams() {
   }
 }
 
-// The image: as told, or beside the program in the build's folders.
-std::string find_kernel(const RunOptions& options) {
-  if (!options.kernel.empty()) {
-    return options.kernel;
-  }
-  if (const char* path = std::getenv(kKernelVariable); path != nullptr) {
-    return path;
-  }
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  return program.parent_path() / "../../kernel/kernel/vellum-amd64.elf";
-}
-
 int fail(int status, const std::string& reason) {
   fmt::print(stderr, "vellum: {}\n", reason);
   return status;
@@ -153,20 +171,27 @@ int run_program(const RunOptions& options) {
     return fail(path.error().status, path.error().reason);
   }
   MachineSettings settings{.memory = options.memory,
-                           .kernel = find_kernel(options),
+                           .cpus = options.cpus,
+                           .kernel = kernel_image(options.kernel),
                            .command_line = "run",
                            .has_run_channel = true,
+                           .gdb_port = options.gdb_port,
                            .binds = options.binds};
   if (access(settings.kernel.c_str(), R_OK) != 0) {
     return fail(kVellumFailed,
                 fmt::format("there is no kernel image {}; `./vellum kernel` builds it", settings.kernel));
   }
   settings.use_kvm = choose_engine(options.engine, settings.kernel) == Engine::kvm;
+  const auto control = ControlSocket::create(options.name);
+  if (!control.has_value() && (options.hold || !options.name.empty())) {
+    return fail(kVellumFailed, fmt::format("nobody could look at the run: {}", control.error()));
+  }
   auto machine = VirtualMachine::start(settings);
   if (!machine.has_value()) {
     return fail(kVellumFailed, machine.error());
   }
-  Session session(options, *machine, start_texts(options, *path, environment), started);
+  Session session(options, *machine, start_texts(options, *path, environment),
+                  control.has_value() ? control->get() : nullptr, started);
   const RunRecord record = session.run();
   const bool is_written =
       !options.report_path.has_value() ||
@@ -216,6 +241,7 @@ void add_run_command(CLI::App& app, const std::vector<std::string>& program, Exi
   };
   add("--memory", "SIZE", "Memory of the machine: all that the program, its files and the kernel have [512M]",
       set_memory);
+  add("--cpus", "N", "Processors of the machine; threads and processes run on all of them [1]", set_cpus);
   add("--user", "illumos|linux",
       "Where its stack and mappings lie: above the VA hole, or all below 2^47 as on Linux [illumos]", set_user);
   add_many("--bind", "HOST[:GUEST]", "Show the host's folder HOST, read-only, as GUEST", add_bind);
@@ -227,6 +253,11 @@ void add_run_command(CLI::App& app, const std::vector<std::string>& program, Exi
   command->add_flag_callback("--strace", [options] { options->strace = true; }, "Show each system call on stderr");
   command->add_flag_callback(
       "--kernel-log", [options] { options->kernel_log = true; }, "Show the kernel's log on stderr");
+  add("--name", "NAME", "Give the run a name, for `vellum walk --run NAME` and the like", set_name);
+  command->add_flag_callback(
+      "--hold", [options] { options->hold = true; },
+      "Wait before a process dies of a fault and before the program ends, so that it can be looked at");
+  add("--gdb", "PORT", "Let a debugger come to this port of the host itself (tool/gdb/vellum.py)", set_gdb_port);
   add("--time", "SECONDS", "End the program after so much time", set_time_limit);
   add("--engine", "auto|tcg|kvm", "Emulation, or KVM where it works and is quicker [auto]", set_engine);
   add("--kernel", "IMAGE", "Another kernel image", [](RunOptions& run, const std::string& text) { run.kernel = text; });

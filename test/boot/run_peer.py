@@ -13,8 +13,9 @@ import subprocess
 import sys
 import time
 
-START, INPUT, INPUT_END, SIGNAL, WINDOW_SIZE, OUTPUT_CLOSED, START_PART = range(1, 8)
-OUTPUT, ERROR_OUTPUT, INPUT_CREDIT, LOG, TRACE, FAULT, REPORT, EXIT = range(64, 72)
+START, INPUT, INPUT_END, SIGNAL, WINDOW_SIZE, OUTPUT_CLOSED, START_PART, INSPECT, GO_ON = range(1, 10)
+OUTPUT, ERROR_OUTPUT, INPUT_CREDIT, LOG, TRACE, FAULT, REPORT, EXIT, HELLO = range(64, 73)
+PROTOCOL = 1  # its version
 NAMES = {LOG: "log", TRACE: "trace", FAULT: "fault", REPORT: "report", EXIT: "exit"}
 MOST_FRAME_BYTES = 65536
 
@@ -26,7 +27,8 @@ def frame(kind, body=b""):
 def start_frames(settings):
     texts = [f"argument={argument}" for argument in settings.program]
     texts += [f"environment={variable}" for variable in settings.environment]
-    texts += [f"directory={settings.directory}", f"user={settings.user}", f"time={time.time_ns()}", "uid=0", "gid=0"]
+    texts += [f"directory={settings.directory}", f"user={settings.user}", f"time={time.time_ns()}", "uid=0", "gid=0",
+              f"protocol={PROTOCOL}"]
     texts += [f"{stream}={settings.streams}" for stream in ("stdin", "stdout", "stderr")]
     texts += ["rows=24", "columns=80", f"strace={int(settings.strace)}"]
     texts += [f"bind=bind{i}:{guest}" for i, (_, guest) in enumerate(settings.binds)]
@@ -139,7 +141,7 @@ class PrintingPeer(Peer):
             sys.stdout.buffer.write(body)
         elif kind == EXIT:
             print(f"[exit {self.status:#x}]")
-        elif kind != INPUT_CREDIT:
+        elif kind not in (INPUT_CREDIT, HELLO):
             print(f"[{NAMES.get(kind, kind)}] {body.decode(errors='replace')}")
         sys.stdout.flush()
 

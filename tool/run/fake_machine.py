@@ -10,8 +10,8 @@ import struct
 import sys
 import time
 
-START, INPUT, INPUT_END, SIGNAL, WINDOW_SIZE, OUTPUT_CLOSED, START_PART = range(1, 8)
-OUTPUT, ERROR_OUTPUT, INPUT_CREDIT, LOG, TRACE, FAULT, REPORT, EXIT = range(64, 72)
+START, INPUT, INPUT_END, SIGNAL, WINDOW_SIZE, OUTPUT_CLOSED, START_PART, INSPECT, GO_ON = range(1, 10)
+OUTPUT, ERROR_OUTPUT, INPUT_CREDIT, LOG, TRACE, FAULT, REPORT, EXIT, HELLO, ANSWER_PART, ANSWER, HELD = range(64, 76)
 
 
 class Peer:
@@ -20,6 +20,7 @@ class Peer:
     def __init__(self, words):
         self.words = words
         self.channel = self.socket_of("run")
+        self.version = 1  # of the protocol, to be said before all else; None says nothing
         self.console = self.socket_of("console")
         texts = b""
         while True:
@@ -61,7 +62,13 @@ class Peer:
         assert kind == wanted, (kind, content)
         return struct.unpack(f"<{len(content) // 4}I", content)
 
+    def greet(self):
+        if self.version is not None:
+            version, self.version = self.version, None
+            self.number(HELLO, version)
+
     def send(self, kind, content):
+        self.greet()
         self.channel.sendall(struct.pack("<IB3x", len(content), kind) + content)
 
     def number(self, kind, value):

@@ -44,6 +44,22 @@ std::optional<std::uint32_t> number_in(const Frame& frame) {
   return number;
 }
 
+std::string make_inspect(const run::InspectRequest& request) {
+  std::string content(sizeof(request), '\0');
+  std::memcpy(content.data(), &request, sizeof(request));
+  return make_frame(run::ToKernel::inspect, content);
+}
+
+std::optional<AnswerPiece> answer_in(const Frame& frame) {
+  AnswerPiece piece{};
+  if (frame.content.size() < sizeof(piece.head)) {
+    return std::nullopt;
+  }
+  std::memcpy(&piece.head, frame.content.data(), sizeof(piece.head));
+  piece.text = std::string_view(frame.content).substr(sizeof(piece.head));
+  return piece;
+}
+
 std::expected<std::optional<Frame>, std::string> FrameReader::next() {
   const std::string_view rest = std::string_view(bytes_).substr(taken_);
   run::FrameHeader header;

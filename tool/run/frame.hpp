@@ -23,8 +23,17 @@ struct Frame {
 // A `start`, in as many frames as it takes.
 [[nodiscard]] std::string make_start(std::string_view texts);
 
+[[nodiscard]] std::string make_inspect(const run::InspectRequest& request);
+
 // The number that a frame holds; nothing if its content is no number.
 [[nodiscard]] std::optional<std::uint32_t> number_in(const Frame& frame);
+
+// An answer's head, and its text from there on; nothing if the frame is too short.
+struct AnswerPiece {
+  run::AnswerHead head;
+  std::string_view text;  // into the frame
+};
+[[nodiscard]] std::optional<AnswerPiece> answer_in(const Frame& frame);
 
 // Takes bytes as they come and gives frames.
 class FrameReader {

@@ -25,14 +25,21 @@ enum class Engine : std::uint8_t {
 
 [[nodiscard]] const char* name_of(Engine engine);
 
+// As many as the kernel starts.
+inline constexpr unsigned kMostCpus = 16;
+
 struct RunOptions {
   ByteCount memory{std::uint64_t{512} << 20};
+  unsigned cpus = 1;
   UserModel user = UserModel::illumos;
   std::vector<Bind> binds;
   std::vector<std::string> environment;  // NAME=VALUE, or NAME to pass the host's value on
   std::optional<std::string> report_path;
   bool strace = false;
   bool kernel_log = false;
+  bool hold = false;                 // before the program ends
+  std::string name;                  // by which others find the run; may be empty
+  std::optional<unsigned> gdb_port;  // where QEMU waits for a debugger
   std::optional<double> time_limit;  // seconds
   Engine engine = Engine::automatic;
   std::string kernel;                // the image; found by find_kernel() if empty

@@ -46,7 +46,11 @@ Json make_report(const RunOptions& options, const RunRecord& record, const std::
                  {"program", options.program},
                  {"user", name_of(options.user)},
                  {"memory", options.memory.value()},
+                 {"cpus", options.cpus},
                  {"engine", engine}};
+  if (!options.name.empty()) {
+    report["name"] = options.name;
+  }
   report["status"] = record.end.status;
   Json verdict = {{"reason", reason_of(record)}};
   if (record.end.kind == EndKind::exited && WIFSIGNALED(record.end.wait_status)) {

@@ -7,6 +7,8 @@
 
 #include <fmt/core.h>
 
+#include <vellum/layout/text.hpp>
+
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -23,6 +25,7 @@ using namespace std::chrono_literals;
 constexpr auto kImpatience = 1s;     // a second SIGINT within it means it
 constexpr auto kPatience = 5s;       // how long the kernel may be silent after a signal
 constexpr auto kGrace = 1s;          // how long a killed program or a panic may take
+constexpr auto kGreeting = 20s;      // how long a kernel may take to say anything at all
 constexpr auto kBackground = 500ms;  // how often to look whether the terminal is ours again
 constexpr std::size_t kInputAhead = 4096;
 constexpr std::size_t kReadAtOnce = 65536;
@@ -74,13 +77,26 @@ std::string read_available(int descriptor, std::size_t most = kReadAtOnce) {
 
 }  // namespace
 
-Session::Session(const RunOptions& options, VirtualMachine& machine, std::string start, Clock::time_point started)
-    : options_(options), machine_(machine), signals_(take_signals()), log_([this](const std::string& line) {
+Session::Session(const RunOptions& options, VirtualMachine& machine, std::string start, ControlSocket* control,
+                 Clock::time_point started)
+    : options_(options),
+      machine_(machine),
+      signals_(take_signals()),
+      log_([this](const std::string& line) {
         if (options_.kernel_log) {
           tell(fmt::format("kernel: {}\n", line));
         }
-      }) {
+      }),
+      control_(control) {
   record_.started = started;
+  if (!options.gdb_port.has_value()) {
+    greeting_due_ = started + kGreeting;
+  }
+  if (control_ != nullptr) {
+    questions_.emplace(*control_, [this](std::string frame) { send(std::move(frame)); });
+    control_->set_handler(
+        [this](ControlSocket::ClientId client, const nlohmann::ordered_json& question) { answer(client, question); });
+  }
   if (options.time_limit.has_value()) {
     time_limit_ =
         started + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(*options.time_limit));
@@ -104,10 +120,7 @@ RunRecord Session::run() {
 
 void Session::wait_and_handle() {
   enum Source { channel, console, messages, death, signals, input, output, kSources };
-  pollfd sources[kSources];
-  for (pollfd& source : sources) {
-    source = {-1, 0, 0};
-  }
+  std::vector<pollfd> sources(kSources, {-1, 0, 0});
   sources[signals] = {signals_.number(), POLLIN, 0};
   if (!machine_is_gone_) {
     const bool may_receive = !output_.is_full();
@@ -121,7 +134,10 @@ void Session::wait_and_handle() {
   if (!output_.is_empty()) {
     sources[output] = {output_.next_descriptor(), POLLOUT, 0};
   }
-  if (poll(sources, kSources, poll_timeout()) < 0) {
+  if (control_ != nullptr) {
+    control_->add_sources(sources);
+  }
+  if (poll(sources.data(), sources.size(), poll_timeout()) < 0) {
     return;  // interrupted
   }
   const auto happened = [&sources](Source source) { return sources[source].revents != 0; };
@@ -147,12 +163,15 @@ void Session::wait_and_handle() {
   if (happened(death)) {
     machine_ended();
   }
+  if (control_ != nullptr) {
+    control_->handle();
+  }
   check_deadlines();
 }
 
 int Session::poll_timeout() const {
   std::optional<Clock::time_point> next;
-  for (const auto& deadline : {time_limit_, unanswered_, kill_at_}) {
+  for (const auto& deadline : {time_limit_, unanswered_, kill_at_, greeting_due_}) {
     if (deadline.has_value() && (!next.has_value() || *deadline < *next)) {
       next = deadline;
     }
@@ -181,7 +200,29 @@ void Session::receive() {
   }
 }
 
+// The first frame says what protocol the kernel speaks.
+bool Session::has_greeted(const Frame& frame) {
+  greeting_due_.reset();
+  const auto version = number_in(frame);
+  if (frame.kind == run::ToHost::hello && version == run::kProtocolVersion) {
+    was_greeted_ = true;
+    return true;
+  }
+  const std::string other = frame.kind == run::ToHost::hello && version.has_value()
+                                ? fmt::format("version {}", *version)
+                                : std::string("none that has a version");
+  end({EndKind::machine_failed, kVellumFailed,
+       fmt::format(
+           "the kernel image and this command were not built together: the run protocol of the image is {}, that "
+           "of the command version {}",
+           other, run::kProtocolVersion)});
+  return false;
+}
+
 void Session::handle(Frame& frame) {
+  if (!was_greeted_) {
+    return static_cast<void>(has_greeted(frame));
+  }
   switch (frame.kind) {
     case run::ToHost::output:
     case run::ToHost::error_output:
@@ -208,6 +249,16 @@ void Session::handle(Frame& frame) {
       const int wait_status = static_cast<int>(number_in(frame).value_or(0));
       return end({EndKind::exited, exit_status_of(wait_status), "", wait_status});
     }
+    case run::ToHost::answer_part:
+    case run::ToHost::answer:
+      if (questions_.has_value() && questions_->take(frame)) {
+        return;
+      }
+      return end({EndKind::machine_failed, kVellumFailed, "the kernel answered what was not asked"});
+    case run::ToHost::held:
+      return tell_of_hold(number_in(frame).value_or(0));
+    case run::ToHost::hello:
+      break;
   }
   end({EndKind::machine_failed, kVellumFailed,
        fmt::format("the kernel sent a frame of unknown kind {}", static_cast<int>(frame.kind))});
@@ -315,7 +366,7 @@ void Session::watch_keys(std::string_view keys) {
   if (!keys.contains(kControlC)) {
     return;
   }
-  if (input_credit_ < input_.size()) {
+  if (input_credit_ < input_.size() || held_.has_value()) {
     input_.clear();
     return forward_signal(SIGINT);
   }
@@ -336,6 +387,53 @@ void Session::write_output() {
     tell(fmt::format("vellum: {}: {}\n", *closed == STDOUT_FILENO ? "stdout" : "stderr", output_.error()));
   }
   send(make_frame(run::ToKernel::output_closed, {static_cast<std::uint32_t>(*closed)}));
+}
+
+// --- Being looked at
+// ---------------------------------------------------------------------------------------------------
+
+void Session::answer(ControlSocket::ClientId client, const nlohmann::ordered_json& question) {
+  const nlohmann::ordered_json what = question.value("ask", nlohmann::ordered_json());
+  if (what == "status") {
+    return control_->answer(client, {{"answer", status()}});
+  }
+  if (is_finished_) {
+    return control_->answer(client, {{"error", "the program has ended; only its output still waits for a reader"}});
+  }
+  if (what == "continue") {
+    const bool was_held = held_.has_value();
+    go_on();
+    return control_->answer(client, {{"answer", {{"was_held", was_held}}}});
+  }
+  questions_->ask(client, question);
+}
+
+nlohmann::ordered_json Session::status() const {
+  nlohmann::ordered_json status = {{"schema", "vellum.run/1"},       {"run", getpid()},
+                                   {"name", options_.name},          {"program", options_.program},
+                                   {"user", name_of(options_.user)}, {"memory", options_.memory.value()}};
+  status["seconds"] = std::chrono::duration<double>(Clock::now() - record_.started).count();
+  status["held"] = held_.has_value() ? nlohmann::ordered_json(*held_) : nlohmann::ordered_json();
+  return status;
+}
+
+void Session::tell_of_hold(std::uint32_t process) {
+  held_ = process;
+  tell(
+      fmt::format("vellum: process {} is held before its end. Look at it:\n"
+                  "  vellum maps --run {} --process {}\n"
+                  "  vellum walk --run {} --process {} ADDRESS      also: explain; layout --live\n"
+                  "Ctrl-C, or `vellum continue --run {}`, lets it go.\n",
+                  process, getpid(), process, getpid(), process, getpid()));
+  if (has_gone_on_) {
+    go_on();
+  }
+}
+
+void Session::go_on() {
+  has_gone_on_ = true;
+  held_.reset();
+  send(make_frame(run::ToKernel::go_on, ""));
 }
 
 // --- Signals and time ------------------------------------------------------------------------------------------------
@@ -364,6 +462,9 @@ void Session::read_signals() {
 void Session::forward_signal(int signal) {
   if (is_finished_) {
     return output_.clear();  // only its output still waits for a reader
+  }
+  if (held_.has_value() && signal == SIGINT) {
+    return go_on();
   }
   const auto now = Clock::now();
   const bool is_impatient = signal == SIGINT && interrupted_.has_value() && now - *interrupted_ < kImpatience;
@@ -420,11 +521,19 @@ void Session::check_deadlines() {
     time_limit_.reset();
     is_out_of_time_ = true;
     kill_at_ = now + kGrace;
+    go_on();
     send(make_frame(run::ToKernel::signal, {SIGKILL}));
   }
   if (is_over(kill_at_)) {
     return log_.has_panic() ? end({EndKind::machine_failed, kVellumFailed, "the kernel failed"})
                             : end({EndKind::killed, kSignalBase + SIGKILL});
+  }
+  if (is_over(greeting_due_)) {
+    greeting_due_.reset();
+    tell(
+        fmt::format("vellum: the kernel has said nothing for {} s; if {} is not of the same build as this command, it "
+                    "never will\n",
+                    kGreeting.count(), options_.kernel.empty() ? "its image" : options_.kernel));
   }
   if (is_over(unanswered_)) {
     end({EndKind::killed, kSignalBase + unanswered_signal_,

@@ -9,11 +9,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include "run/control.hpp"
 #include "run/descriptor.hpp"
 #include "run/frame.hpp"
 #include "run/kernel_log.hpp"
 #include "run/options.hpp"
 #include "run/output.hpp"
+#include "run/questions.hpp"
 #include "run/terminal.hpp"
 #include "run/virtual_machine.hpp"
 
@@ -49,8 +51,10 @@ struct RunRecord {
 
 class Session {
  public:
-  // `start` is the content of the start frame. From here on signals that are to be forwarded wait for run().
-  Session(const RunOptions& options, VirtualMachine& machine, std::string start, Clock::time_point started);
+  // `start` is the content of the start frame. `control`, which may be null, outlives this. From here on signals that
+  // are to be forwarded wait for run().
+  Session(const RunOptions& options, VirtualMachine& machine, std::string start, ControlSocket* control,
+          Clock::time_point started);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
@@ -75,6 +79,11 @@ class Session {
   void suspend();
   void resume();
   void explain(const std::string& text);
+  [[nodiscard]] bool has_greeted(const Frame& frame);
+  void answer(ControlSocket::ClientId client, const nlohmann::ordered_json& question);
+  [[nodiscard]] nlohmann::ordered_json status() const;
+  void tell_of_hold(std::uint32_t process);
+  void go_on();
   void tell(std::string_view text) { output_.tell(text, terminal_.is_raw()); }
   void end(RunEnd end);
   void machine_ended();
@@ -89,10 +98,16 @@ class Session {
   KernelLog log_;
   FrameReader frames_;
   OutputQueue output_;
+  ControlSocket* const control_;
+  std::optional<Questions> questions_;  // where there is a control socket
   std::string to_send_;
   std::string input_;  // read from stdin, without credit yet
   std::uint64_t input_credit_ = 0;
   bool stdin_ended_ = false;
+  bool was_greeted_ = false;  // by a kernel that speaks the same protocol
+  std::optional<Clock::time_point> greeting_due_;
+  std::optional<std::uint32_t> held_;  // the process that waits to be let go
+  bool has_gone_on_ = false;
   bool is_finished_ = false;  // record_.end holds; output may still wait
   bool machine_is_gone_ = false;
   std::optional<Clock::time_point> interrupted_;  // the last SIGINT

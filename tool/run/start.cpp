@@ -8,6 +8,8 @@
 
 #include <vellum/layout/text.hpp>
 
+#include <vellum/run/protocol.hpp>
+
 #include "run/terminal.hpp"
 #include "run/virtual_machine.hpp"
 
@@ -53,6 +55,8 @@ std::string start_texts(const RunOptions& options, const std::string& path,
   add(texts, "columns", std::to_string(size.columns));
   add(texts, "time", std::to_string(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count()));
   add(texts, "strace", options.strace ? "1" : "0");
+  add(texts, "protocol", std::to_string(run::kProtocolVersion));
+  add(texts, "hold", options.hold ? "1" : "0");
   add(texts, "uid", std::to_string(getuid()));
   add(texts, "gid", std::to_string(getgid()));
   for (std::size_t i = 0; i < options.binds.size(); ++i) {

@@ -98,6 +98,8 @@ std::vector<std::string> qemu_command(const MachineSettings& settings, int run_c
                                     "max",
                                     "-m",
                                     fmt::format("{}B", settings.memory.value()),
+                                    "-smp",
+                                    fmt::format("{}", settings.cpus),
                                     "-nodefaults",
                                     "-no-user-config",
                                     "-no-reboot",
@@ -119,6 +121,9 @@ std::vector<std::string> qemu_command(const MachineSettings& settings, int run_c
                                     settings.kernel,
                                     "-append",
                                     settings.command_line};
+  if (settings.gdb_port.has_value()) {
+    words.insert(words.end(), {"-gdb", fmt::format("tcp:127.0.0.1:{}", *settings.gdb_port)});
+  }
   if (settings.has_run_channel) {
     words.insert(words.end(),
                  {"-device", "virtio-serial-device,max_ports=2", "-chardev",

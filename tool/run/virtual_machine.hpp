@@ -2,6 +2,7 @@
 #pragma once
 
 #include <expected>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,11 +15,13 @@ namespace vellum::tool {
 
 struct MachineSettings {
   ByteCount memory;
+  unsigned cpus = 1;
   bool use_kvm = false;
   std::string kernel;
   std::string command_line;  // of the kernel
   bool has_run_channel = false;
-  std::vector<Bind> binds;  // folders besides the root; their mount tags are bind_tag(0), bind_tag(1)...
+  std::optional<unsigned> gdb_port = {};  // where a debugger may come, on this host alone
+  std::vector<Bind> binds;           // folders besides the root; their mount tags are bind_tag(0), bind_tag(1)...
 };
 
 [[nodiscard]] std::string qemu_program();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <vellum/unix/scratch.hpp>
+#include <vellum/unix/system_lock.hpp>
 #include <vellum/unix/text_sink.hpp>
 
 namespace vellum::unix {
@@ -27,6 +28,7 @@ void FileContent::pages_gone(PageCount count) {
 }
 
 void FileContent::object_ended() {
+  const InSystem in_system;
   if (quota_) {
     quota_->give(PageCount(counted_.load(std::memory_order_relaxed)));
   }
@@ -43,6 +45,7 @@ void FileContent::cut(ByteCount size) {
 }
 
 Result<void> FileContent::read(PageIndex index, std::span<std::byte> page) {
+  const InSystem in_system;  // perhaps in a page fault
   const std::uint64_t start = index.value() << kPageShift;
   const std::uint64_t end = lower_size_.load(std::memory_order_acquire);
   std::size_t filled = 0;

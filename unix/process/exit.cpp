@@ -16,6 +16,7 @@ void tell_others_to_end(Process& process, const Thread& self) VELLUM_REQUIRES(pr
       thread.dying.store(true, std::memory_order_release);
       thread.interrupted.store(true, std::memory_order_release);
       unblock(thread);
+      thread.system.scheduler.notice(thread);
     }
   });
 }
@@ -214,6 +215,9 @@ void exit_thread(Thread& self, int code) {
     }
   }
   if (last) {
+    if (&process == process.system.first_process()) {
+      process.system.reporter.first_process_ends(process);
+    }
     end_session(process);
     end_process(process);
     if (did_exec(process)) {

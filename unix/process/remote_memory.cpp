@@ -10,7 +10,7 @@ namespace {
 
 // Linux's PTRACE_MODE_ATTACH_REALCREDS.
 bool may_reach(const Process& caller, const Process& target) VELLUM_REQUIRES(process_lock) {
-  if (&caller == &target || caller.credentials.is_superuser()) {
+  if (&caller == &target || caller.credentials.has(Capability::trace)) {
     return true;
   }
   const Identities<UserId>& user = target.credentials.user;

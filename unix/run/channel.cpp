@@ -125,12 +125,27 @@ bool Channel::dispatch(const Frame& frame) {
       end_input();
       listener_->on_input();
       return true;
+    case ToKernel::inspect:
+      return dispatch_inspect(frame);
+    case ToKernel::go_on:
+      listener_->on_go_on();
+      return true;
     case ToKernel::signal:
     case ToKernel::window_size:
     case ToKernel::output_closed:
       return dispatch_numbers(frame);
   }
   return false;
+}
+
+bool Channel::dispatch_inspect(const Frame& frame) {
+  InspectRequest request;
+  if (frame.body.size() != sizeof(request)) {
+    return false;
+  }
+  __builtin_memcpy(&request, frame.body.data(), sizeof(request));
+  return request.what >= Inspect::processes && request.what <= Inspect::layout && request.zero == 0 &&
+         listener_->on_inspect(request);
 }
 
 bool Channel::dispatch_numbers(const Frame& frame) {

@@ -64,6 +64,11 @@ class Recorder final : public Listener {
   void on_signal(unix::Signal signal) override { signals.push_back(signal.value()); }
   void on_output_closed() override { ++closed; }
   void on_window_size(std::uint32_t rows, std::uint32_t columns) override { window = {rows, columns}; }
+  bool on_inspect(const InspectRequest& request) override {
+    asked.push_back(request.address);
+    return request.number != 0;
+  }
+  void on_go_on() override { ++go_ons; }
   void on_failure() override { ++failures; }
 
   std::string start;
@@ -71,6 +76,8 @@ class Recorder final : public Listener {
   int inputs = 0;
   int closed = 0;
   int failures = 0;
+  int go_ons = 0;
+  std::vector<std::uint64_t> asked;
   std::vector<unsigned> signals;
   std::pair<std::uint32_t, std::uint32_t> window;
 };
@@ -160,6 +167,19 @@ TEST_F(ChannelTest, GivesCreditForInput) {
   EXPECT_TRUE(channel.input_ended());
 }
 
+std::string inspect(std::uint32_t number, std::uint32_t what, std::uint32_t zero = 0) {
+  return frame(ToKernel::inspect, numbers({number, what, 1, zero, 0x1000, 0xFFFF'8000}));
+}
+
+TEST_F(ChannelTest, HandsQuestionsOn) {
+  come(inspect(1, 2) + frame(ToKernel::go_on, ""));
+  EXPECT_EQ(recorder.asked, std::vector<std::uint64_t>{0xFFFF'8000'0000'1000});
+  EXPECT_EQ(recorder.go_ons, 1);
+  EXPECT_FALSE(channel.is_broken());
+  come(inspect(0, 2));  // the listener has not answered yet
+  EXPECT_TRUE(channel.is_broken());
+}
+
 TEST_F(ChannelTest, RefusesWhatBreaksTheProtocol) {
   const std::string bad[] = {
       frame(ToKernel::input, "unasked"),
@@ -169,6 +189,10 @@ TEST_F(ChannelTest, RefusesWhatBreaksTheProtocol) {
       frame(ToKernel::signal, "abc"),
       frame(ToKernel::output_closed, numbers({3})),
       frame(ToKernel::window_size, numbers({1})),
+      frame(ToKernel::inspect, "short"),
+      inspect(1, 0),
+      inspect(1, 5),
+      inspect(1, 2, 7),
       std::string("\1\0\1\0\1\0\0\0", 8),  // larger than a frame may be
       std::string("\1\0\0\0\1\0\0\1", 8),  // a header's last bytes are zeros
   };

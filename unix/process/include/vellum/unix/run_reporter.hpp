@@ -48,6 +48,8 @@ class RunReporter {
   // A line of --strace, without the newline.
   virtual void trace(std::string_view line) = 0;
   virtual void log(std::string_view line) = 0;
+  // The first process is about to end, its memory and files still there. Called by the last of its threads; may sleep.
+  virtual void first_process_ends(const Process& /*process*/) {}
   // The first process ended: there is nothing left to run.
   [[noreturn]] virtual void first_process_ended(const Process& process, WaitStatus status) = 0;
 

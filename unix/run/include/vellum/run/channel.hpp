@@ -36,6 +36,9 @@ class Listener {
   // Nobody reads what is sent to a stream any longer: is_closed() of it became true.
   virtual void on_output_closed() = 0;
   virtual void on_window_size(std::uint32_t rows, std::uint32_t columns) = 0;
+  // False where more questions wait for an answer than may.
+  [[nodiscard]] virtual bool on_inspect(const InspectRequest& request) = 0;
+  virtual void on_go_on() = 0;
   // The host broke the protocol, or is gone: nothing comes any more, and what is sent is lost.
   virtual void on_failure() = 0;
 
@@ -100,6 +103,7 @@ class Channel {
  private:
   // False: the host broke the protocol.
   [[nodiscard]] bool dispatch(const Frame& frame);
+  [[nodiscard]] bool dispatch_inspect(const Frame& frame);
   [[nodiscard]] bool dispatch_numbers(const Frame& frame);
   [[nodiscard]] bool store_input(std::span<const std::byte> bytes) VELLUM_EXCLUDES(input_lock_);
   void end_input() VELLUM_EXCLUDES(input_lock_);
