@@ -160,7 +160,8 @@ template <PageTableFormat F>
 Result<void> MemoryObject<F>::bring_in(PageIndex index) {
   PhysicalMemory& memory = tables_.memory();
   const Pfn frame = VELLUM_TRY(memory.allocate(is_file() ? Contents::any : Contents::zeroed));
-  memory.frame(frame).assign(FrameKind::object, nullptr, static_cast<std::uint32_t>(index.value()));
+  memory.frame(frame).assign(FrameKind::object, is_memory() ? this : nullptr,
+                             static_cast<std::uint32_t>(index.value()));
   Result<void> result;
   if (is_file()) {
     const auto window = tables_.machine().window(frame);

@@ -114,6 +114,8 @@ def test_streams(cases):
     cases.run(["/bin/echo", "hi", "there"]).check("echo", output=b"hi there\n")
     cases.run(["/bin/echo", "hi"], append="run kernel_context=isolated").check("an isolated kernel", output=b"hi\n")
     cases.run(["/bin/echo", "hi"], user="linux").check("the layout of Linux", output=b"hi\n")
+    script = "echo shared > /dev/shm/file && cat /dev/shm/file && stat -c '%a %u' /dev/shm && stat -f -c %T /dev/shm"
+    cases.run(["/bin/sh", "-c", script]).check("shared memory", output=b"shared\n1777 0\ntmpfs\n")
     cases.run(["/bin/sh", "-c", "echo out; echo err >&2; exit 3"]).check("both streams", 3, b"out\n", b"err\n")
     cases.run(["/bin/sh", "-c", "kill -SEGV $$"]).check("death by a signal", 128 + 11)
     cases.run(["/nothing/here"]).check("no such program", 127, b"")

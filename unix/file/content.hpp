@@ -46,6 +46,7 @@ class FileContent final : public FilePager {
   // There is no other place to keep a page: it stays where it is (see keep_all).
   Result<void> write(PageIndex /*index*/, std::span<const std::byte> /*page*/) override { return {}; }
   IndexRange neighbours(PageIndex index) override;
+  bool is_memory() const override { return lower_ == nullptr; }
   void pages_gone(PageCount count) override;
   void object_ended() override;
 

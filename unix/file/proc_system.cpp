@@ -1,5 +1,6 @@
 // /proc: what is about the whole system.
 #include <algorithm>
+#include <initializer_list>
 
 #include <vellum/unix/file_caller.hpp>
 #include <vellum/unix/scratch.hpp>
@@ -19,24 +20,75 @@ void kilobytes(TextSink& sink, std::string_view name, std::uint64_t value) {
   sink.left(name, 16).decimal(value, 8).text(" kB\n");
 }
 
+// What frames are used for, in pages. A look at each: nobody pays for it but who asks.
+struct FrameFigures {
+  std::uint64_t anonymous = 0;
+  std::uint64_t files = 0;   // of objects whose pages can be read again
+  std::uint64_t shared = 0;  // of other objects
+  std::uint64_t tables = 0;
+};
+
+FrameFigures count_frames(PhysicalMemory& memory) {
+  FrameFigures figures;
+  std::uint64_t left = memory.total_count().value();
+  for (Pfn pfn(0); left > 0; pfn = Pfn(pfn.value() + 1)) {
+    if (!memory.is_managed(pfn)) {
+      continue;
+    }
+    --left;
+    const Frame& frame = memory.frame(pfn);
+    if (frame.kind() == FrameKind::anonymous) {
+      ++figures.anonymous;
+    } else if (frame.kind() == FrameKind::object) {
+      ++(frame.owner<FileObject>() != nullptr ? figures.shared : figures.files);
+    } else if (frame.kind() == FrameKind::page_table) {
+      ++figures.tables;
+    }
+  }
+  return figures;
+}
+
 Result<void> write_meminfo(Files& files, const ProcSubject& /*subject*/, TextSink& sink) {
   PhysicalMemory& memory = files.virtual_memory().memory;
-  const std::uint64_t total = memory.total_count().value() * kKibPerPage;
-  const std::uint64_t free = memory.free_count().value() * kKibPerPage;
-  kilobytes(sink, "MemTotal:", total);
-  kilobytes(sink, "MemFree:", free);
-  kilobytes(sink, "MemAvailable:", free);
-  constexpr std::string_view kNothing[] = {
-      "Buffers:",        "Cached:",       "SwapCached:",     "Active:",       "Inactive:",     "Active(anon):",
-      "Inactive(anon):", "Active(file):", "Inactive(file):", "Unevictable:",  "Mlocked:",      "SwapTotal:",
-      "SwapFree:",       "Zswap:",        "Zswapped:",       "Dirty:",        "Writeback:",    "AnonPages:",
-      "Mapped:",         "Shmem:",        "KReclaimable:",   "Slab:",         "SReclaimable:", "SUnreclaim:",
-      "KernelStack:",    "PageTables:",   "SecPageTables:",  "NFS_Unstable:", "Bounce:",       "WritebackTmp:"};
-  for (const std::string_view name : kNothing) {
-    kilobytes(sink, name, 0);
-  }
-  kilobytes(sink, "CommitLimit:", total / 2);
-  kilobytes(sink, "Committed_AS:", total - free);
+  const FrameFigures used = count_frames(memory);
+  const std::uint64_t total = memory.total_count().value();
+  const std::uint64_t free = memory.free_count().value();
+  const std::uint64_t programs = used.anonymous + used.files + used.shared + used.tables;
+  const std::uint64_t kernel = total - std::min(total, free + programs);
+  const auto pages = [&sink](std::string_view name, std::uint64_t count) {
+    kilobytes(sink, name, count * kKibPerPage);
+  };
+  const auto nothing = [&sink](std::initializer_list<std::string_view> names) {
+    for (const std::string_view name : names) {
+      kilobytes(sink, name, 0);
+    }
+  };
+  pages("MemTotal:", total);
+  pages("MemFree:", free);
+  pages("MemAvailable:",
+        free + used.files - std::min(used.files / 2, Watermarks::for_total(memory.total_count()).low.value()));
+  nothing({"Buffers:"});
+  pages("Cached:", used.files + used.shared);
+  nothing({"SwapCached:"});
+  pages("Active:", used.anonymous);
+  pages("Inactive:", used.files + used.shared);
+  pages("Active(anon):", used.anonymous);
+  pages("Inactive(anon):", used.shared);
+  nothing({"Active(file):"});
+  pages("Inactive(file):", used.files);
+  nothing({"Unevictable:", "Mlocked:", "SwapTotal:", "SwapFree:", "Zswap:", "Zswapped:", "Dirty:", "Writeback:"});
+  pages("AnonPages:", used.anonymous);
+  nothing({"Mapped:"});
+  pages("Shmem:", used.shared);
+  nothing({"KReclaimable:"});
+  pages("Slab:", kernel);
+  nothing({"SReclaimable:"});
+  pages("SUnreclaim:", kernel);
+  nothing({"KernelStack:"});
+  pages("PageTables:", used.tables);
+  nothing({"SecPageTables:", "NFS_Unstable:", "Bounce:", "WritebackTmp:"});
+  pages("CommitLimit:", total / 2);
+  pages("Committed_AS:", committed_pages());
   kilobytes(sink, "VmallocTotal:", 34359738367);
   kilobytes(sink, "VmallocUsed:", 0);
   kilobytes(sink, "VmallocChunk:", 0);
@@ -50,7 +102,7 @@ Result<void> write_meminfo(Files& files, const ProcSubject& /*subject*/, TextSin
   kilobytes(sink, "Hugepagesize:", 2048);
   kilobytes(sink, "Hugetlb:", 0);
   kilobytes(sink, "DirectMap4k:", 0);
-  kilobytes(sink, "DirectMap2M:", total);
+  pages("DirectMap2M:", total);
   kilobytes(sink, "DirectMap1G:", 0);
   return {};
 }

@@ -4,6 +4,7 @@
 
 #include <vellum/unix/file_caller.hpp>
 #include <vellum/unix/process_view.hpp>
+#include <vellum/unix/system_lock.hpp>
 
 #include "view.hpp"
 
@@ -52,6 +53,7 @@ Result<void> SharedSegment::read(PageIndex /*index*/, std::span<std::byte> page)
 }
 
 void SharedSegment::object_ended() {
+  const InSystem in_system;  // perhaps in a page fault
   registry_.leave(*this);
   registry_.files_.memory().destroy(this);
 }
@@ -342,6 +344,27 @@ void SharedSegments::write(TextSink& sink) {
     number(0, 21);
     sink.text("\n");
   }
+}
+
+std::uint64_t committed_pages() {
+  std::uint64_t pages = process_system().segments.totals().pages.value();
+  for (std::optional<ProcessId> id = next_process(ProcessId(0)); id; id = next_process(*id)) {
+    Program* program = nullptr;
+    {
+      const LockGuard guard(process_lock);
+      Process* const process = process_system().find_process(*id);
+      if (process != nullptr && process->vfork_parent == nullptr && process->program != nullptr) {
+        program = process->program;
+        ProcessSystem::retain(*program);
+      }
+    }
+    if (program != nullptr) {
+      const MemoryFigures figures = figures_of(*program);
+      pages += figures.data + figures.stack;
+      process_system().release(*program);
+    }
+  }
+  return pages;
 }
 
 void write_shared_segments(TextSink& sink) { process_system().segments.write(sink); }

@@ -36,7 +36,7 @@ template <PageTableFormat F>
 class ObjectStore;
 
 template <PageTableFormat F>
-class MemoryObject {
+class alignas(16) MemoryObject {  // as owner of frames
  public:
   // Made by ObjectStore. `pager` null: anonymous.
   MemoryObject(ObjectStore<F>& store, Pager* pager, ByteCount size);
@@ -55,6 +55,8 @@ class MemoryObject {
   [[nodiscard]] ByteCount size() const { return ByteCount(size_.load(std::memory_order_acquire)); }
   [[nodiscard]] PageCount page_count() const { return pages_for(size()); }
   [[nodiscard]] bool is_file() const { return pager_ != nullptr; }
+  // Whether its pages are nowhere but in memory; then it is the owner of their frames, otherwise they have none.
+  [[nodiscard]] bool is_memory() const { return pager_ == nullptr || pager_->is_memory(); }
   // Null: anonymous.
   [[nodiscard]] Pager* pager() const { return pager_; }
 

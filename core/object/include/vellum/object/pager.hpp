@@ -21,6 +21,8 @@ class Pager {
   // memory with it.
   [[nodiscard]] virtual IndexRange neighbours(PageIndex index) { return IndexRange::must(index, PageCount(1)); }
 
+  // Whether the pages are nowhere but in memory: there is nobody to ask for them again.
+  [[nodiscard]] virtual bool is_memory() const { return false; }
   // So many pages that read() filled are not kept any more. Does not sleep.
   virtual void pages_gone(PageCount /*count*/) {}
   // The object whose pages these are ends and asks no more: whoever lives for it may end.
