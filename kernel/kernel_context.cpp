@@ -23,7 +23,9 @@ unsigned user_entries() {
   return static_cast<unsigned>(address_map().landmarks().kernelbase.value() >> kRootShift) % kRootEntries;
 }
 
-constinit Node* user_root = nullptr;
+// Of each CPU.
+constinit Node* user_roots[pc::kMostStartedCpus] = {};
+Node& user_root() { return *user_roots[pc::this_cpu().index.value()]; }
 
 VirtRange page_at(VirtAddr address) { return VirtRange::must(address.page(), ByteCount(kPageSize)); }
 
@@ -34,17 +36,22 @@ VirtAddr task_state_address() {
   return VirtAddr((low >> 16 & 0xFFFFFF) | (low >> 56 & 0xFF) << 24 | table[kTaskDescriptor + 1] << 32);
 }
 
+// The boot CPU's; another has it among its trap stacks.
+VirtRange double_fault_stack() {
+  return &pc::this_cpu() == &pc::boot_cpu ? page_at(region(RegionId::double_fault_tss).start()) : VirtRange();
+}
+
 // What is mapped, and why; everything else of the kernel is not.
 template <class Visitor>
 void for_each_part(Visitor visit) {
   const ContextPart parts[] = {
       {pc::entry_text(), "the instructions that enter and leave the kernel, before and after the change of tables"},
-      {page_at(VirtAddr(reinterpret_cast<std::uint64_t>(&pc::boot_cpu))),
+      {page_at(VirtAddr(reinterpret_cast<std::uint64_t>(&pc::this_cpu()))),
        "this CPU's block: where those instructions find the kernel's tables and stack"},
       {page_at(VirtAddr(pc::this_cpu().entry_stack_top - 1)),
        "the entry stack, on which the processor pushes a program's state"},
       {pc::own_trap_stacks(), "the stacks of non-maskable interrupts, debug traps and machine checks"},
-      {page_at(region(RegionId::double_fault_tss).start()), "the stack of double faults"},
+      {double_fault_stack(), "the stack of double faults"},
       {page_at(VirtAddr(pc::read_global_table_register().base)), "the global descriptor table, read with each segment"},
       {page_at(VirtAddr(pc::read_interrupt_table_register().base)), "the gates, read with each trap and interrupt"},
       {page_at(task_state_address()), "the task state, read for the stack of each trap"},
@@ -59,7 +66,7 @@ Result<void> map_part(Kernel& kernel, const Tables<HardwareFormat>& tables, cons
     const std::optional<WiredPage> found = find_wired(tables, kernel.tables.root(), page);
     VELLUM_CHECK(found.has_value());
     VELLUM_TRY(map_wired(
-        tables, *user_root, page_at(page), found->address.page(),
+        tables, user_root(), page_at(page), found->address.page(),
         {.rights = found->rights, .caching = Caching::write_back, .lifetime = Lifetime::of_root, .largest_level = 1}));
   }
   return {};
@@ -94,8 +101,9 @@ void for_each_mapped_page(const Tables<HardwareFormat>& tables, const Node& node
 
 Result<void> isolate_kernel_context(Kernel& kernel) {
   const Tables<HardwareFormat> tables(kernel.virtual_memory.nodes);
-  user_root = VELLUM_TRY(tables.store().create(HardwareFormat::kLevels, kRootEntries, Vpn(0), LockRank::node));
-  const PhysAddr address = address_of(user_root->table);
+  Node* const root = VELLUM_TRY(tables.store().create(HardwareFormat::kLevels, kRootEntries, Vpn(0), LockRank::node));
+  user_roots[pc::this_cpu().index.value()] = root;
+  const PhysAddr address = address_of(root->table);
   pc::isolate_kernel(address);
   Result<void> mapped;
   for_each_part([&](const ContextPart& part) {
@@ -114,7 +122,7 @@ void test_kernel_context(Kernel& kernel) {
     expected += static_cast<unsigned>(pages_for(part.range.size()).value());
   });
   unsigned mapped = 0;
-  for_each_mapped_page(tables, *user_root, 0, [&](VirtAddr page) {
+  for_each_mapped_page(tables, user_root(), 0, [&](VirtAddr page) {
     bool has_reason = false;
     for_each_part([&](const ContextPart& part) { has_reason = has_reason || part.range.contains(page); });
     if (!has_reason) {
@@ -135,8 +143,8 @@ void test_kernel_context(Kernel& kernel) {
 extern "C" void vellum_renew_user_root();
 extern "C" void vellum_renew_user_root() {
   using namespace vellum::kernel;
-  const std::uint64_t* const from = root_table(processor().running_space->root_address());
-  std::uint64_t* const to = root_table(address_of(user_root->table));
+  const std::uint64_t* const from = root_table(running_space()->root_address());
+  std::uint64_t* const to = root_table(vellum::PhysAddr(vellum::pc::this_cpu().user_root));
   for (unsigned slot = 0; slot < user_entries(); ++slot) {
     if (to[slot] != from[slot]) {
       to[slot] = from[slot];

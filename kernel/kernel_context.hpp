@@ -2,7 +2,7 @@
 // leaving a system call, a fault or an interrupt needs it. In the mode `kernel_context=isolated` programs run on tables
 // that map that and nothing else of the kernel, so that not even a flaw of the processor lets them look at the rest.
 //
-// The CPU has one root for this, of its own: before each return to user mode the entries of the program's half are
+// Each CPU has a root for this, of its own: before each return to user mode the entries of the program's half are
 // copied into it from the root of the space that runs; below, the tables are the space's.
 #pragma once
 
@@ -10,8 +10,8 @@
 
 namespace vellum::kernel {
 
-// Builds the tables of the kernel context and makes programs run on them from now on. Global translations must be off.
-// Error: no_memory.
+// Builds the tables of the calling CPU's kernel context and makes its programs run on them from now on. Global
+// translations must be off. Error: no_memory.
 [[nodiscard]] Result<void> isolate_kernel_context(Kernel& kernel);
 
 // For the self-test: prints each page of the kernel that the isolated tables map, with the reason; panics where one is

@@ -14,7 +14,9 @@
 #include "start.hpp"
 #if defined(VELLUM_RUNS_PROGRAMS)
 #include "archive_mode.hpp"
+#include "call_list.hpp"
 #include "kernel_context.hpp"
+#include "other_cpus.hpp"
 #include "processor.hpp"
 #include "run_mode.hpp"
 #endif
@@ -40,6 +42,9 @@ pc::StartInfo read_start_info(std::uint32_t address, std::uint32_t protocol) {
 }
 
 Kernel& boot(const pc::StartInfo& start_info, const pc::CpuFeatures& features) {
+#if defined(VELLUM_RUNS_PROGRAMS)
+  find_other_cpus(start_info);
+#endif
   BootMemory found = must(find_memory(start_info), "the firmware's memory map has too many rows");
   pc::print_line("boot: ", pc::kArchName, ", ", found.usable.total().value() >> 8, " MB of memory");
   print_features(features);
@@ -94,6 +99,10 @@ extern "C" void kernel_main(std::uint32_t start_info_address, std::uint32_t prot
   }
 #endif
 #if defined(VELLUM_RUNS_PROGRAMS)
+  if (command_line.has("list_calls")) {
+    kernel::list_system_calls();
+    pc::stop(pc::Outcome::success);
+  }
   if (!command_line.has("selftest")) {
     kernel::start_processor(kernel);
     if (command_line.has("kernel_context=isolated")) {

@@ -2,9 +2,11 @@
 
 #include <vellum/pc/clock.hpp>
 #include <vellum/pc/console.hpp>
+#include <vellum/pc/cpus.hpp>
 #include <vellum/pc/interrupts.hpp>
 #include <vellum/pc/power.hpp>
 #include <vellum/pc/thread.hpp>
+#include <vellum/unix/system_lock.hpp>
 #include <vellum/unix/wait_queue.hpp>
 
 #include "device_registers.hpp"
@@ -27,19 +29,20 @@ unix::UserRegisters& registers_of(pc::TrapFrame& frame) { return reinterpret_cas
 
 // Makes the CPU translate by a space's tables, or with null by the kernel's alone.
 void run_space(AddressSpace<HardwareFormat>* space) {
-  Processor& cpu = the_processor;
-  if (space == cpu.running_space) {
+  AddressSpace<HardwareFormat>* const before = running_space();
+  if (space == before) {
     return;
   }
-  const CpuIndex index = cpu.kernel->machine.current_cpu();
+  Kernel& kernel = *the_processor.kernel;
+  const CpuIndex index = kernel.machine.current_cpu();
   if (space != nullptr) {
     space->activate(index);
   }
-  cpu.kernel->machine.set_root(space != nullptr ? space->root_address() : cpu.kernel->tables.root_address());
-  if (cpu.running_space != nullptr) {
-    cpu.running_space->deactivate(index);
+  kernel.machine.set_root(space != nullptr ? space->root_address() : kernel.tables.root_address());
+  if (before != nullptr) {
+    before->deactivate(index);
   }
-  cpu.running_space = space;
+  pc::this_cpu().space = space;
 }
 
 bool in_user_copy(const pc::TrapFrame& frame) {
@@ -79,6 +82,15 @@ std::optional<Kind> kind_of(std::uint64_t vector) {
   }
 }
 
+// System calls, of programs on the only CPU and on one of several.
+void call(pc::TrapFrame& frame) { unix::on_system_call(registers_of(frame)); }
+void call_in_system(pc::TrapFrame& frame) {
+  const unix::InSystem in_system;
+  unix::on_system_call(registers_of(frame));
+  // The interrupt of who sent a signal meanwhile has not come yet, but the call may have failed for it.
+  unix::on_call();
+}
+
 }  // namespace
 
 Processor& processor() { return the_processor; }
@@ -93,7 +105,11 @@ void start_processor(Kernel& kernel) {
   }
   pc::calibrate_clock();
   the_processor.boot_time = unix::Nanoseconds(pc::read_calendar_clock() * 1'000'000'000);
-  pc::set_tick_handler(unix::on_tick);
+  pc::this_cpu().system_call = pc::cpu_total > 1 ? call_in_system : call;
+  pc::set_tick_handler([] {
+    const unix::InSystem in_system;
+    unix::on_tick();
+  });
   pc::start_ticks(unix::kTickLength.value());
 }
 
@@ -102,7 +118,7 @@ void set_realtime(unix::Nanoseconds now) {
 }
 
 bool resolve_program_fault(pc::TrapFrame& frame, const pc::PageFault& fault) {
-  AddressSpace<HardwareFormat>* const space = the_processor.running_space;
+  AddressSpace<HardwareFormat>* const space = running_space();
   if (space == nullptr || (!frame.from_user() && !in_user_copy(frame))) {
     return false;
   }
@@ -110,6 +126,7 @@ bool resolve_program_fault(pc::TrapFrame& frame, const pc::PageFault& fault) {
   // what the program may do does not matter, and the same would happen again.
   constexpr std::uint64_t kUserAccess = 4;
   if (frame.from_user() && (frame.error_code & kUserAccess) == 0) {
+    const unix::InSystem in_system;
     unix::on_program_fault(registers_of(frame), {.kind = Kind::non_canonical, .address = fault.address});
     return true;
   }
@@ -123,6 +140,7 @@ bool resolve_program_fault(pc::TrapFrame& frame, const pc::PageFault& fault) {
   const unix::ProgramFault program_fault{
       .kind = Kind::page, .verdict = verdict, .address = fault.address, .access = fault.access};
   if (frame.from_user()) {
+    const unix::InSystem in_system;
     unix::on_program_fault(registers_of(frame), program_fault);
     return true;
   }
@@ -134,7 +152,7 @@ bool resolve_program_fault(pc::TrapFrame& frame, const pc::PageFault& fault) {
 }
 
 bool signal_program(pc::TrapFrame& frame) {
-  if (the_processor.running == nullptr) {
+  if (running_context() == nullptr) {
     return false;
   }
   if (!frame.from_user()) {
@@ -149,6 +167,7 @@ bool signal_program(pc::TrapFrame& frame) {
   if (!kind) {
     return false;
   }
+  const unix::InSystem in_system;
   unix::on_program_fault(registers_of(frame), {.kind = *kind, .address = VirtAddr(frame.rip)});
   return true;
 }
@@ -178,7 +197,7 @@ void switch_thread(ThreadContext& from, ThreadContext& to) {
     pc::load_vector_registers(to.vector_state);
   }
   kernel::run_space(to.space);
-  processor().running = &to;
+  pc::this_cpu().context = &to;
   pc::set_kernel_stack(to.kernel_stack.end());
   pc::switch_stacks(&from.stack_pointer, to.stack_pointer);
 }
@@ -193,6 +212,7 @@ UserRegisters& user_registers(ThreadContext& context) {
 }
 
 void enter_user_mode(ThreadContext& context) {
+  leave_system();
   pc::return_to_user(reinterpret_cast<pc::TrapFrame&>(user_registers(context)));
 }
 
@@ -214,9 +234,20 @@ void reset_vector_state(ThreadContext& context) { pc::reset_vector_image(context
 
 std::size_t vector_state_size() { return pc::vector_state_size(); }
 
+Thread* current_thread() { return static_cast<Thread*>(pc::this_cpu().thread); }
+
+void set_current_thread(Thread& thread) { pc::this_cpu().thread = &thread; }
+
 void wait_for_interrupt() {
-  // An interrupt is let in only after the instruction that follows STI, so none comes before the CPU waits.
-  asm volatile("sti; hlt; cli" : : : "memory");
+  // The boot CPU keeps the time for all.
+  const bool ticks = &pc::this_cpu() == &pc::boot_cpu;
+  if (!ticks) {
+    pc::stop_ticks();
+  }
+  pc::rest();
+  if (!ticks) {
+    pc::start_ticks(kTickLength.value());
+  }
 }
 
 void request_attention() { pc::this_cpu().user_return |= pc::PerCpu::kAttention; }
@@ -245,12 +276,9 @@ void power_off() { pc::power_off(); }
 }  // namespace vellum::unix
 
 // Called by trap.S.
-extern "C" void vellum_on_system_call(vellum::pc::TrapFrame& frame);
 extern "C" void vellum_on_attention(vellum::pc::TrapFrame& frame);
-extern "C" void vellum_on_system_call(vellum::pc::TrapFrame& frame) {
-  vellum::unix::on_system_call(reinterpret_cast<vellum::unix::UserRegisters&>(frame));
-}
 extern "C" void vellum_on_attention(vellum::pc::TrapFrame& frame) {
   vellum::pc::this_cpu().user_return &= static_cast<std::uint8_t>(~vellum::pc::PerCpu::kAttention);
+  const vellum::unix::InSystem in_system;
   vellum::unix::before_user_mode(reinterpret_cast<vellum::unix::UserRegisters&>(frame));
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <vellum/pc/cpu_features.hpp>
+#include <vellum/pc/per_cpu.hpp>
 #include <vellum/pc/trap.hpp>
 #include <vellum/unix/processor.hpp>
 
@@ -10,15 +11,21 @@
 
 namespace vellum::kernel {
 
-// What runs on the CPU.
+// What all CPUs have in common.
 struct Processor {
   Kernel* kernel = nullptr;
   pc::CpuFeatures features;
-  unix::ThreadContext* running = nullptr;
-  AddressSpace<HardwareFormat>* running_space = nullptr;  // null: the kernel's tables
-  unix::Nanoseconds boot_time;                            // since 1970, by the calendar
+  unix::Nanoseconds boot_time;  // since 1970, by the calendar
 };
 [[nodiscard]] Processor& processor();
+
+// What the calling CPU runs. A null space: the kernel's tables.
+[[nodiscard]] inline unix::ThreadContext* running_context() {
+  return static_cast<unix::ThreadContext*>(pc::this_cpu().context);
+}
+[[nodiscard]] inline AddressSpace<HardwareFormat>* running_space() {
+  return static_cast<AddressSpace<HardwareFormat>*>(pc::this_cpu().space);
+}
 
 // Readies the CPU for threads and programs: SYSCALL, vector registers, interrupts, clock. Once, by the boot CPU.
 void start_processor(Kernel& kernel);

@@ -3,6 +3,7 @@
 #include <new>
 
 #include <vellum/pc/interrupts.hpp>
+#include <vellum/unix/system_lock.hpp>
 
 #include "devices.hpp"
 
@@ -43,6 +44,7 @@ static_assert(run::kMostFrameBytes + kInputRoom <= kPageSize << kRoomsOrder.valu
 
 // Interrupts come with no lock held: they are off wherever one is.
 void on_interrupt(void* /*unused*/) {
+  const unix::InSystem in_system;
   console_bytes.acknowledge_interrupt();
   channel->poll();
   channel->room_queue().wake_all();

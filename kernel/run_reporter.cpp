@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <vellum/pc/cpus.hpp>
 #include <vellum/unix/process_view.hpp>
 #include <vellum/unix/processor.hpp>
 #include <vellum/unix/user_memory.hpp>
@@ -117,6 +118,7 @@ void write_events(JsonText& json, const unix::ProcessSystem& system) {
   write("tables", MemoryEvent::table_made);
   write("flushes", MemoryEvent::flushed);
   write("shootdowns", MemoryEvent::shot_down);
+  json.key("flush_interrupts").number(pc::flush_interrupts());
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <vellum/pc/console.hpp>
 #include <vellum/pc/interrupts.hpp>
+#include <vellum/unix/system_lock.hpp>
 
 namespace vellum::kernel {
 
@@ -28,6 +29,7 @@ std::size_t SerialTerminalPort::write(std::span<const std::byte> bytes) {
 }
 
 void SerialTerminalPort::on_interrupt(void* self) {
+  const unix::InSystem in_system;
   while (const std::optional<std::uint8_t> byte = pc::console().read_byte()) {
     const std::byte typed{*byte};
     static_cast<SerialTerminalPort*>(self)->terminal_->input({&typed, 1});

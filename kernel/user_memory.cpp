@@ -33,7 +33,7 @@ class UserAccess {
 };
 
 [[nodiscard]] bool may_name(VirtAddr address, std::size_t size) {
-  const AddressSpace<Format>* const space = kernel::processor().running_space;
+  const AddressSpace<Format>* const space = kernel::running_space();
   const Result<VirtRange> range = VirtRange::checked(address, ByteCount(size));
   return space != nullptr && range.ok() && space->layout().contains(range.value());
 }
@@ -76,7 +76,7 @@ Result<std::size_t> copy_in_string(std::span<char> to, VirtAddr from) {
     return Errno::bad_address;
   }
   // The string may end before a bound that reading on would cross.
-  const SpaceLayout& layout = kernel::processor().running_space->layout();
+  const SpaceLayout& layout = kernel::running_space()->layout();
   const VirtRange& part = layout.user[0].contains(from) ? layout.user[0] : layout.user[1];
   const std::size_t room = std::min<std::size_t>(to.size(), (part.end() - from).value());
   const UserAccess access;

@@ -21,7 +21,7 @@ class Commands(unittest.TestCase):
     def test_help_names_every_command(self):
         shown = vellum("--help")
         self.assertEqual(shown.returncode, 0)
-        for command in ("layout", "explain", "test", "fuzz", "bench", "build", "format", "run", "kernel"):
+        for command in ("layout", "explain", "test", "fuzz", "bench", "build", "format", "run", "kernel", "doctor", "install"):
             self.assertIn(f"\n  {command}", shown.stdout)
 
     def test_no_command_is_a_usage_error(self):
@@ -33,6 +33,33 @@ class Commands(unittest.TestCase):
         shown = vellum("kernel")
         self.assertEqual(shown.returncode, 0, shown.stderr)
         self.assertEqual(Path(shown.stdout.rstrip("\n")).read_bytes()[:4], b"\x7fELF")
+
+    def test_doctor_speaks_of_packages_and_of_what_runs_programs(self):
+        shown = vellum("doctor")
+        self.assertEqual(shown.returncode, 0, shown.stdout)
+        for subject in ("packages      all for: build", "QEMU", "kernel image", "engine"):
+            self.assertIn(subject, shown.stdout)
+        self.assertEqual(json.loads(vellum("doctor", "--json").stdout)["schema"], "vellum.doctor/1")
+
+    def test_what_is_installed_works_by_itself(self):
+        with tempfile.TemporaryDirectory() as folder:
+            shown = vellum("install", "--prefix", folder)
+            self.assertEqual((shown.returncode, shown.stdout), (0, ""), shown.stderr)
+            program = f"{folder}/bin/vellum"
+            ran = subprocess.run([program, "run", "busybox", "echo", "installed"], cwd="/", stdin=subprocess.DEVNULL, capture_output=True,
+                                 text=True)
+            self.assertEqual((ran.returncode, ran.stdout), (0, "installed\n"), ran.stderr)
+            self.assertIn("--memory", Path(f"{folder}/share/man/man1/vellum-run.1").read_text().replace("\\-", "-"))
+            completion = f"""PATH={folder}/bin:$PATH; . {folder}/share/bash-completion/completions/vellum
+                COMP_WORDS=(vellum run --me); COMP_CWORD=2; _vellum; echo "${{COMPREPLY[@]}}"
+                COMP_WORDS=(vellum lay); COMP_CWORD=1; _vellum; echo "${{COMPREPLY[@]}}" """
+            done = subprocess.run(["bash", "-c", completion], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            self.assertEqual(done.stdout, "--memory\nlayout\n", done.stderr)
+
+    def test_install_says_where_it_cannot(self):
+        shown = vellum("install", "--prefix", "/proc/nowhere")
+        self.assertEqual((shown.returncode, shown.stdout), (CANNOT, ""))
+        self.assertEqual(vellum("install", "--nonsense").returncode, 2)
 
     def test_run_says_what_it_does_not_find(self):
         shown = vellum("run", "--", "no-such-program")

@@ -17,7 +17,7 @@ import front_door_test
 import fuzzers
 import style
 from results import Tally, count_ctest
-from system import commands_test, inspect_test, iso_test, programs, run_test
+from system import calls_test, commands_test, debian_test, inspect_test, iso_test, programs, run_test
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -69,16 +69,28 @@ def check_style():
     return tally
 
 
-def test_module(module):
+def cases_of(suite):
+    for one in suite:
+        if isinstance(one, unittest.TestSuite):
+            yield from cases_of(one)
+        else:
+            yield one
+
+
+def test_module(module, at_once=1):
     """A module of tests of what a user calls."""
-    suite = unittest.defaultTestLoader.loadTestsFromModule(module)
-    with open(os.devnull, "w") as nowhere:
-        result = unittest.TextTestRunner(stream=nowhere).run(suite)
-    tally = Tally(result.testsRun)
-    for case, text in result.failures + result.errors + result.skipped:
-        print(text)
-        tally.passed -= 1
-        tally.failures.append(case.id())
+    cases = list(cases_of(unittest.defaultTestLoader.loadTestsFromModule(module)))
+
+    def run_case(case):
+        with open(os.devnull, "w") as nowhere:
+            result = unittest.TextTestRunner(stream=nowhere).run(unittest.TestSuite([case]))
+        return [text for _, text in result.failures + result.errors + result.skipped]
+
+    tally = Tally()
+    with ThreadPoolExecutor(at_once) as pool:
+        for case, texts in zip(cases, pool.map(run_case, cases)):
+            print("".join(texts), end="")
+            tally.add(single(case.id(), not texts))
     return tally
 
 
@@ -163,12 +175,14 @@ def main():
     step_preset("amd64", "64-bit PC, and layers")
     step_preset("i386", "32-bit PC with PAE, and layers")
     step("programs on the kernel", test_module, run_test)
-    step("commands as on Linux", test_module, commands_test)
+    step("table of system calls", test_module, calls_test)
+    step("commands as on Linux", test_module, commands_test, int(JOBS))
     step("looking into a running kernel", test_module, inspect_test)
     step("programs on Vellum", programs.on_vellum)
     step("ISO image", test_module, iso_test)
     if everything:
         step_preset("release", "optimised")
+        step("Debian's programs as on Linux", test_module, debian_test, int(JOBS))
         step("long random runs, optimised", random_runs)
         step("programs on Linux", programs.on_linux)
         step("random system calls: ten million, or 720 s", programs.on_vellum_long)

@@ -18,6 +18,7 @@ enum class ExitStatus : int {
 // Each adds its subcommand; when the command line selects it, it runs and sets `status`.
 void add_layout_command(CLI::App& app, ExitStatus& status);
 void add_explain_command(CLI::App& app, ExitStatus& status);
+void add_doctor_command(CLI::App& app, ExitStatus& status);
 void add_walk_command(CLI::App& app, ExitStatus& status);
 void add_maps_command(CLI::App& app, ExitStatus& status);
 void add_ps_command(CLI::App& app, ExitStatus& status);

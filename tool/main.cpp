@@ -25,7 +25,15 @@ void add_help_command(CLI::App& app, ExitStatus& status) {
   CLI::App* const help = app.add_subcommand("help", "Show the help of a command");
   const auto name = std::make_shared<std::string>();
   help->add_option("COMMAND", *name, "The command to explain");
-  help->callback([&app, &status, name] {
+  const auto names_only = std::make_shared<bool>(false);
+  help->add_flag("--names", *names_only, "Only the names of the commands");
+  help->callback([&app, &status, name, names_only] {
+    if (*names_only) {
+      for (const CLI::App* const command : app.get_subcommands(nullptr)) {
+        fmt::print("{}\n", command->get_name());
+      }
+      return;
+    }
     if (!name->empty() && !has_command(app, *name)) {
       fmt::print(stderr, "vellum: {}\n", no_such_command(*name));
       status = ExitStatus::usage;
@@ -92,6 +100,7 @@ int run(int argument_count, char** arguments) {
   add_explain_command(app, status);
   std::vector<std::string> program;
   add_run_command(app, program, status);
+  add_doctor_command(app, status);
   add_ps_command(app, status);
   add_walk_command(app, status);
   add_maps_command(app, status);

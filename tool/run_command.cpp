@@ -13,6 +13,7 @@
 #include "print.hpp"
 #include "run/control.hpp"
 #include "run/engine.hpp"
+#include "run/kernel_image.hpp"
 #include "run/program.hpp"
 #include "run/report.hpp"
 #include "run/session.hpp"
@@ -24,7 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kKernelVariable = "VELLUM_KERNEL";
 constexpr ByteCount kLeastMemory{std::uint64_t{64} << 20};
 constexpr ByteCount kMostMemory{std::uint64_t{1} << 40};
 
@@ -59,6 +59,15 @@ void set_memory(RunOptions& options, const std::string& text) {
                                    size_text(kMostMemory)));
   }
   options.memory = *size;
+}
+
+void set_cpus(RunOptions& options, const std::string& text) {
+  char* end = nullptr;
+  const unsigned long value = std::strtoul(text.c_str(), &end, 10);
+  if (text.empty() || *end != '\0' || value < 1 || value > kMostCpus) {
+    refuse("--cpus", fmt::format("'{}' is no number between 1 and {}", text, kMostCpus));
+  }
+  options.cpus = static_cast<unsigned>(value);
 }
 
 void set_user(RunOptions& options, const std::string& text) {
@@ -148,19 +157,6 @@ void keep_standard_streams() {
   }
 }
 
-// The image: as told, or beside the program in the build's folders.
-std::string find_kernel(const RunOptions& options) {
-  if (!options.kernel.empty()) {
-    return options.kernel;
-  }
-  if (const char* path = std::getenv(kKernelVariable); path != nullptr) {
-    return path;
-  }
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  return program.parent_path() / "../../kernel/kernel/vellum-amd64.elf";
-}
-
 int fail(int status, const std::string& reason) {
   fmt::print(stderr, "vellum: {}\n", reason);
   return status;
@@ -175,7 +171,8 @@ int run_program(const RunOptions& options) {
     return fail(path.error().status, path.error().reason);
   }
   MachineSettings settings{.memory = options.memory,
-                           .kernel = find_kernel(options),
+                           .cpus = options.cpus,
+                           .kernel = kernel_image(options.kernel),
                            .command_line = "run",
                            .has_run_channel = true,
                            .gdb_port = options.gdb_port,
@@ -244,6 +241,7 @@ void add_run_command(CLI::App& app, const std::vector<std::string>& program, Exi
   };
   add("--memory", "SIZE", "Memory of the machine: all that the program, its files and the kernel have [512M]",
       set_memory);
+  add("--cpus", "N", "Processors of the machine; threads and processes run on all of them [1]", set_cpus);
   add("--user", "illumos|linux",
       "Where its stack and mappings lie: above the VA hole, or all below 2^47 as on Linux [illumos]", set_user);
   add_many("--bind", "HOST[:GUEST]", "Show the host's folder HOST, read-only, as GUEST", add_bind);

@@ -126,9 +126,11 @@ class Start(Case):
     def test_qemu_gets_memory_folders_and_kernel(self):
         path = self.folder / "with,comma"
         path.mkdir()
-        shown = self.play("peer.output('\\n'.join(peer.words).encode()); peer.exit(0)", "--memory", "100M", "--bind", path)
+        shown = self.play("peer.output('\\n'.join(peer.words).encode()); peer.exit(0)", "--memory", "100M", "--cpus", "3",
+                          "--bind", path)
         words = shown.stdout.decode().split("\n")
         self.assertEqual(words[words.index("-m") + 1], f"{100 << 20}B")
+        self.assertEqual(words[words.index("-smp") + 1], "3")
         self.assertEqual(words[words.index("-append") + 1], "run")
         self.assertTrue(any(f"path={self.folder}/with,,comma," in word and "readonly=on" in word for word in words))
 

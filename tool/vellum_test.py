@@ -54,6 +54,16 @@ class Help(Case):
                      "Examples:", "124", "125", "126", "127", "128 + N"):
             self.assertIn(word, shown)
 
+    def test_doctor_says_what_was_found_and_what_is_missing(self):
+        with_qemu = vellum("doctor", "--json")
+        findings = {one["subject"]: one for one in json.loads(with_qemu.stdout)["findings"]}
+        self.assertLessEqual({"QEMU", "kernel image", "engine", "memory", "processors"}, set(findings))
+        self.assertEqual(with_qemu.returncode, int("missing" in {one["state"] for one in findings.values()}))
+        without = subprocess.run([PROGRAM, "doctor"], env={"VELLUM_QEMU": "/nonexistent/qemu", "PATH": "/usr/bin:/bin"},
+                                 stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        self.assertEqual(without.returncode, 1)
+        self.assertRegex(without.stdout, r"missing  QEMU .*/nonexistent/qemu(.|\n)*to mend: apt-get install qemu-system-x86")
+
     def test_version(self):
         self.assertRegex(self.ok("--version"), r"^vellum \d+\.\d+\.\d+\n$")
 

@@ -68,7 +68,7 @@ Node& Cursor<F>::descend(Node& node, VpnRange range, unsigned lowest) {
     }
     const unsigned slot = entry_index<F>(range.start(), level);
     const Entry entry = tables_.load(node, slot);
-    Node* child = tables_.written_child(entry, level);
+    Node* child = tables_.own_child(entry, level);
     if (child == nullptr) {
       if (EntryCodec<F>::state(entry, level) != EntryState::table) {
         return node;
@@ -219,7 +219,8 @@ Result<Node*> Cursor<F>::exclusive_child(Node& node, unsigned slot) {
 
 template <PageTableFormat F>
 Result<void> Cursor<F>::make_children_exclusive(Node& node, unsigned first, unsigned last) {
-  for (unsigned slot = first; slot <= last; ++slot) {
+  for (unsigned slot = tables_.next_entry(node, first, last); slot <= last;
+       slot = tables_.next_entry(node, slot + 1, last)) {
     if (node.meaning_at(slot) || tables_.state(tables_.load(node, slot), node) != EntryState::table) {
       continue;
     }
@@ -272,7 +273,7 @@ PageCount Cursor<F>::replace_in(Node& node, VpnRange range, const Meaning* meani
 
 template <PageTableFormat F>
 PageCount Cursor<F>::replace_slots(Node& node, unsigned first, unsigned last, const Meaning* meaning) {
-  const PageCount lost = node.live > 0 ? clear_slots(node, first, last) : PageCount(0);
+  const PageCount lost = clear_slots(node, first, last);
   return lost + tables_.span(node) * node.assign(first, last, meaning, gather_);
 }
 
@@ -280,10 +281,12 @@ PageCount Cursor<F>::replace_slots(Node& node, unsigned first, unsigned last, co
 template <PageTableFormat F>
 PageCount Cursor<F>::clear_slots(Node& node, unsigned first, unsigned last) {
   PageCount lost{0};
-  for (unsigned slot = first; slot <= last && node.live > 0; ++slot) {
-    if (tables_.load(node, slot).bits == 0) {
-      continue;
-    }
+  if (node.level == 1) {
+    tables_.clear_pages(node, first, last, gather_);
+    return lost;
+  }
+  for (unsigned slot = tables_.next_entry(node, first, last); slot <= last;
+       slot = tables_.next_entry(node, slot + 1, last)) {
     const Entry entry = tables_.exchange(node, slot, {});
     --node.live;
     switch (tables_.state(entry, node)) {
@@ -334,7 +337,9 @@ PageCount Cursor<F>::forget_meanings(Node& node, Reached reached) {
     pages += tables_.span(node) * (node.run(index).last() - node.run(index).first() + 1U);
   }
   unsigned left = node.owning_children;
+  const unsigned last = node.slot_count - 1U;
   for (unsigned slot = 0; left > 0; ++slot) {
+    slot = tables_.next_entry(node, slot, last);
     const Entry entry = tables_.load(node, slot);
     if (tables_.state(entry, node) == EntryState::table) {
       Node& child = tables_.child(entry, node);
@@ -385,13 +390,12 @@ void Cursor<F>::protect_in(Node& node, VpnRange range, Prot prot) {
 template <PageTableFormat F>
 void Cursor<F>::protect_slots(Node& node, unsigned first, unsigned last, Prot prot) {
   node.set_prot(first, last, prot, gather_);
-  unsigned left = node.live;
-  for (unsigned slot = first; slot <= last && left > 0; ++slot) {
+  if (node.level == 1) {
+    return tables_.limit_pages(node, first, last, prot, gather_);
+  }
+  for (unsigned slot = tables_.next_entry(node, first, last); slot <= last;
+       slot = tables_.next_entry(node, slot + 1, last)) {
     const Entry entry = tables_.load(node, slot);
-    if (entry.bits == 0) {
-      continue;
-    }
-    --left;
     if (node.owning_children > 0 && !node.meaning_at(slot)) {
       Node& child = tables_.child(entry, node);
       const LockGuard guard(child.lock);

@@ -31,13 +31,8 @@ void TlbGather<F>::flush(VpnRange pages) {
 }
 
 template <PageTableFormat F>
-void TlbGather<F>::release_frame(Pfn frame) {
-  const Frame& descriptor = tree_.store.memory().frame(frame);
+void TlbGather<F>::release_shared_frame(Pfn frame, const Frame& descriptor) {
   if (descriptor.kind() == FrameKind::zero_page) {
-    return;
-  }
-  if (descriptor.share() == 1) {
-    drop_frame(frame);
     return;
   }
   // As with tables: whoever is left with the only reference writes the page, or frees it, so this one is kept until the
@@ -50,23 +45,19 @@ void TlbGather<F>::release_frame(Pfn frame) {
 }
 
 template <PageTableFormat F>
-void TlbGather<F>::drop_frame(Pfn frame) {
-  Frame& descriptor = tree_.store.memory().frame(frame);
-  if (descriptor.release()) {
-    descriptor.set_next(frames_);
-    frames_ = frame;
-  }
-}
-
-template <PageTableFormat F>
 void TlbGather<F>::drop_shared_frames() {
   while (!shared_frames_.empty()) {
-    drop_frame(shared_frames_.pop());
+    const Pfn frame = shared_frames_.pop();
+    Frame& descriptor = memory_.frame(frame);
+    if (descriptor.release()) {
+      free_later(frame, descriptor);
+    }
   }
 }
 
 template <PageTableFormat F>
 void TlbGather<F>::release_table(Node& node) {
+  tree_.shape.fetch_add(1, std::memory_order_acq_rel);
   // Even a reference of many is kept until the flush: once it is gone another space may take the subtree for its own
   // and write pages that this one's TLBs can still read.
   if (tables_.is_full()) {
@@ -91,13 +82,13 @@ void TlbGather<F>::send_flush() {
   }
   // The entries must be seen changed by a CPU that is not in the set yet: it enters before it reads them.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  CpuSet others = tree_.cpus.snapshot();
-  if (others.contains(cpu_)) {
+  if (tree_.cpus.contains(cpu_)) {
     tree_.store.machine().flush_local(flush_);
     tree_.store.count(cpu_, MemoryEvent::flushed);
-    others.remove(cpu_);
   }
-  if (!others.empty()) {
+  if (!tree_.cpus.none_but(cpu_)) {
+    CpuSet others = tree_.cpus.snapshot();
+    others.remove(cpu_);
     tree_.store.machine().flush_remote(others, tree_.root_address(), flush_);
     tree_.store.count(cpu_, MemoryEvent::shot_down);
   }
@@ -111,11 +102,8 @@ void TlbGather<F>::finish_pending() {
   send_flush();
   release_tables();
   drop_shared_frames();
-  while (frames_ != Frame::kNoFrame) {
-    const Pfn frame = frames_;
-    frames_ = tree_.store.memory().frame(frame).next();
-    tree_.store.memory().free(frame);
-  }
+  memory_.free_chain(frames_);
+  frames_ = Frame::kNoFrame;
 }
 
 #define VELLUM_COMPILE(F) template class TlbGather<F>;

@@ -21,12 +21,10 @@ class RunsChange {
   std::atomic<std::uint32_t>& sequence_;
 };
 
-}  // namespace
-
-unsigned Node::first_run_from(unsigned slot) const {
-  const Run* array = run_array();
+// Index of the first run that ends at or after a slot.
+unsigned search(const Run* array, unsigned count, unsigned slot) {
   unsigned low = 0;
-  unsigned high = runs();
+  unsigned high = count;
   while (low < high) {
     const unsigned middle = (low + high) / 2;
     if (array[middle].last() < slot) {
@@ -38,12 +36,21 @@ unsigned Node::first_run_from(unsigned slot) const {
   return low;
 }
 
-std::optional<Meaning> Node::meaning_at(unsigned slot) const {
+}  // namespace
+
+unsigned Node::first_run_from(unsigned slot) const { return search(run_array(), runs(), slot); }
+
+std::optional<RunValue> Node::run_at(unsigned slot) const {
   const unsigned index = first_run_from(slot);
   if (index == runs() || run(index).first() > slot) {
     return std::nullopt;
   }
-  return run(index).meaning();
+  return run(index).value();
+}
+
+std::optional<Meaning> Node::meaning_at(unsigned slot) const {
+  const std::optional<RunValue> run = run_at(slot);
+  return run ? std::optional(run->meaning()) : std::nullopt;
 }
 
 std::optional<Meaning> Node::meaning_at_unlocked(unsigned slot) const {
@@ -99,9 +106,7 @@ Result<void> Node::reserve_runs(unsigned extra) {
   return {};
 }
 
-// Inlined where it is used, in the hottest step of mmap, munmap and mprotect.
-[[gnu::always_inline]] inline void Node::substitute(unsigned from, unsigned to, const RunValue* values, unsigned made,
-                                                    MeaningSink& sink) {
+void Node::substitute(unsigned from, unsigned to, const RunValue* values, unsigned made, MeaningSink& sink) {
   for (unsigned i = 0; i < made; ++i) {
     if (values[i].backing != nullptr) {
       values[i].backing->retain();
@@ -135,10 +140,97 @@ Result<void> Node::reserve_runs(unsigned extra) {
   }
 }
 
-// What the slots' old runs have outside of first..last stays, and what borders on them and means the same is joined:
-// the runs [from, to) give way to at most three.
+// Opens or closes room for a run before `index`.
+inline void Node::open_gap(Run* array, unsigned index) {
+  const unsigned count = runs();
+  VELLUM_ASSERT(count < run_capacity());
+  for (unsigned i = count; i > index; --i) {
+    array[i].set(array[i - 1].value());
+  }
+  run_count.store(static_cast<std::uint16_t>(count + 1), std::memory_order_release);
+}
+
+inline void Node::close_gap(Run* array, unsigned index) {
+  const unsigned count = runs() - 1;
+  for (unsigned i = index; i < count; ++i) {
+    array[i].set(array[i + 1].value());
+  }
+  run_count.store(static_cast<std::uint16_t>(count), std::memory_order_release);
+}
+
+void Node::fill(unsigned index, RunValue value) {
+  const RunsChange change(sequence);
+  Run* const array = run_array();
+  const RunValue left = index > 0 ? array[index - 1].value() : RunValue();
+  const RunValue right = index < runs() ? array[index].value() : RunValue();
+  const bool joins_left = index > 0 && left.last() + 1 == value.first() && left.means_the_same_as(value);
+  const bool joins_right = index < runs() && right.first() == value.last() + 1 && right.means_the_same_as(value);
+  if (joins_right) {
+    value.set_last(right.last());
+  }
+  if (joins_left) {
+    value.set_first(left.first());
+    array[index - 1].set(value);
+    if (joins_right) {
+      close_gap(array, index);
+    }
+    return;
+  }
+  if (!joins_right) {
+    open_gap(array, index);
+  }
+  array[index].set(value);
+}
+
+// Takes slots out of the run that covers them all; returns the index of the first run behind them.
+inline unsigned Node::cut(unsigned index, const RunValue& run, unsigned first, unsigned last) {
+  const RunsChange change(sequence);
+  Run* const array = run_array();
+  RunValue left = run;
+  RunValue right = run;
+  left.set_last(first - 1);
+  right.set_first(last + 1);
+  const bool keeps_left = run.first() < first;
+  if (run.last() <= last) {
+    if (keeps_left) {
+      array[index].set(left);
+      return index + 1;
+    }
+    close_gap(array, index);
+    return index;
+  }
+  if (keeps_left) {
+    open_gap(array, index);
+    array[index++].set(left);
+  }
+  array[index].set(right);
+  return index;
+}
+
+// What most changes are: of slots that no run covers, or one run all of them, and without a backing to count.
 unsigned Node::assign(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) {
   VELLUM_ASSERT(first <= last && last < slot_count);
+  const Run* const array = run_array();
+  const unsigned count = runs();
+  unsigned index = search(array, count, first);
+  const RunValue run = index < count ? array[index].value() : RunValue();
+  const bool unmapped = index == count || run.first() > last;
+  const bool whole = run.first() <= first && run.last() >= last && run.backing == nullptr;
+  if ((!unmapped && !whole) || (meaning != nullptr && meaning->backing != nullptr)) {
+    return assign_any(first, last, meaning, sink);
+  }
+  if (!unmapped) {
+    index = cut(index, run, first, last);
+  }
+  if (meaning != nullptr) {
+    fill(index, RunValue::of(first, last, *meaning));
+  }
+  return unmapped ? 0 : last - first + 1;
+}
+
+// What the slots' old runs have outside of first..last stays, and what borders on them and means the same is joined:
+// the runs [from, to) give way to at most three.
+unsigned Node::assign_any(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) {
   const Run* const array = run_array();
   const unsigned count = runs();
   unsigned from = first_run_from(first);

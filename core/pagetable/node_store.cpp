@@ -71,6 +71,7 @@ void NodeStore::destroy(Node& node) {
 
 void NodeStore::retire(Node& node, CpuIndex cpu) {
   node.stale.store(true, std::memory_order_release);
+  count(cpu, MemoryEvent::table_dropped);
   epochs_.retire(cpu, node);
 }
 

@@ -1,9 +1,35 @@
 #include <vellum/pagetable/tables.hpp>
 
+#include <algorithm>
+#include <bit>
+
 #include <vellum/pagetable/gather.hpp>
 #include <vellum/pagetable/instantiate.hpp>
 
 namespace vellum {
+
+template <PageTableFormat F>
+unsigned Tables<F>::search_entry(const Node& node, unsigned from, unsigned last) const {
+  const auto window = machine().window(node.table);
+  const AlignedWord* const table = entries(window.data());
+  const unsigned shift = part_shift(node);
+  while (from <= last) {
+    const unsigned rest = unsigned{node.occupied.load(std::memory_order_relaxed)} >> (from >> shift);
+    if (rest == 0) {
+      break;
+    }
+    if ((rest & 1U) == 0) {
+      from = ((from >> shift) + static_cast<unsigned>(std::countr_zero(rest))) << shift;
+    }
+    const unsigned end = std::min(last + 1, ((from >> shift) + 1) << shift);
+    for (; from < end; ++from) {
+      if (__atomic_load_n(table + from, __ATOMIC_ACQUIRE) != 0) {
+        return from;
+      }
+    }
+  }
+  return last + 1;
+}
 
 template <PageTableFormat F>
 bool Tables<F>::limit(Node& node, unsigned slot, Prot prot) const {
@@ -25,6 +51,44 @@ bool Tables<F>::limit(Node& node, unsigned slot, Prot prot) const {
     }
   } while (!replace(node, slot, before, Codec::with(before, node.level, wanted, present)));
   return F::is_present(before) && (!present || (had.write && !wanted.write) || (had.execute && !wanted.execute));
+}
+
+template <PageTableFormat F>
+void Tables<F>::clear_pages(Node& leaf, unsigned first, unsigned last, TlbGather<F>& gather) const {
+  if (leaf.live == 0) {
+    return;
+  }
+  for (unsigned slot = first; slot <= last; ++slot) {
+    if (load(leaf, slot).bits == 0) {
+      slot = search_entry(leaf, slot, last) - 1;
+      continue;
+    }
+    const Entry entry = exchange(leaf, slot, {});
+    --leaf.live;
+    if (state(entry, leaf) == EntryState::swapped) {
+      gather.release_swap(Codec::swap_slot(entry));
+      continue;
+    }
+    const Pfn frame = Codec::frame(entry, 1);
+    if (memory().frame(frame).kind() != FrameKind::zero_page) {
+      --leaf.resident;
+    }
+    if (F::is_present(entry)) {
+      gather.flush(range_of(leaf, slot));
+    }
+    gather.release_frame(frame);
+  }
+}
+
+template <PageTableFormat F>
+void Tables<F>::limit_pages(Node& leaf, unsigned first, unsigned last, Prot prot, TlbGather<F>& gather) const {
+  for (unsigned slot = first; slot <= last; ++slot) {
+    if (load(leaf, slot).bits == 0) {
+      slot = search_entry(leaf, slot, last) - 1;
+    } else if (limit(leaf, slot, prot)) {
+      gather.flush(range_of(leaf, slot));
+    }
+  }
 }
 
 template <PageTableFormat F>
@@ -58,13 +122,9 @@ Result<Node*> Tables<F>::clone(Node& original, Vpn base) const VELLUM_NO_THREAD_
     return runs.error();
   }
   copy->owning.store(original.owning.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  unsigned left = original.live;
-  for (unsigned slot = 0; left > 0; ++slot) {
+  const unsigned last = original.slot_count - 1U;
+  for (unsigned slot = next_entry(original, 0, last); slot <= last; slot = next_entry(original, slot + 1, last)) {
     Entry entry = load(original, slot);
-    if (entry.bits == 0) {
-      continue;
-    }
-    --left;
     switch (state(entry, original)) {
       case EntryState::table: {
         Node& below = child(entry, original);
@@ -111,11 +171,10 @@ void Tables<F>::deny_writes(Node& node) const {
   if ((node.granted & Prot::write().bits()) == 0) {
     return;
   }
-  const auto window = machine().window(node.table);
-  AlignedWord* const table = entries(window.data());
-  for (unsigned slot = 0; slot < node.slot_count; ++slot) {
-    if ((__atomic_load_n(table + slot, __ATOMIC_RELAXED) & X86EntryBits::kWrite) != 0) {
-      __atomic_fetch_and(table + slot, ~X86EntryBits::kWrite, __ATOMIC_ACQ_REL);
+  const unsigned last = node.slot_count - 1U;
+  for (unsigned slot = next_entry(node, 0, last); slot <= last; slot = next_entry(node, slot + 1, last)) {
+    if ((load(node, slot).bits & X86EntryBits::kWrite) != 0) {
+      deny_write(node, slot);
     }
   }
   node.granted = static_cast<std::uint8_t>(node.granted & ~Prot::write().bits());
@@ -128,12 +187,9 @@ void Tables<F>::push_down(Node& parent, unsigned slot, Node& child, const Meanin
   const unsigned permitted = meaning.prot.bits();
   if (child.live > 0 && (meaning.prot.is_none() || (child.granted & ~permitted) != 0)) {
     child.granted = 0;
-    unsigned left = child.live;
-    for (unsigned index = 0; left > 0; ++index) {
-      if (load(child, index).bits != 0) {
-        (void)limit(child, index, meaning.prot);  // the entry above has forbidden it so far: no TLB knows more
-        --left;
-      }
+    const unsigned last = child.slot_count - 1U;
+    for (unsigned index = next_entry(child, 0, last); index <= last; index = next_entry(child, index + 1, last)) {
+      (void)limit(child, index, meaning.prot);  // the entry above has forbidden it so far: no TLB knows more
     }
   }
   child.owning.store(true, std::memory_order_release);
@@ -160,27 +216,26 @@ void Tables<F>::tear_down(Node& node, TlbGather<F>& gather) const {
   {
     const LockGuard guard(node.lock);
     node.stale.store(true, std::memory_order_release);
-    for (unsigned slot = 0; node.live > 0; ++slot) {
-      const Entry entry = load(node, slot);
+    const auto window = machine().window(node.table);
+    AlignedWord* const table = entries(window.data());
+    const unsigned last = node.slot_count - 1U;
+    for (unsigned slot = 0; slot <= last; ++slot) {
+      const Entry entry{__atomic_load_n(table + slot, __ATOMIC_RELAXED)};
       if (entry.bits == 0) {
+        slot = search_entry(node, slot, last) - 1;
         continue;
       }
-      set(node, slot, {});
-      --node.live;
-      switch (state(entry, node)) {
-        case EntryState::table:
-          release(child(entry, node), gather);
-          break;
-        case EntryState::page:
-          gather.release_frame(Codec::frame(entry, node.level));
-          break;
-        case EntryState::swapped:
-          gather.release_swap(Codec::swap_slot(entry));
-          break;
-        case EntryState::empty:
-          break;
+      __atomic_store_n(table + slot, 0, __ATOMIC_RELAXED);
+      const EntryState found = state(entry, node);
+      if (found == EntryState::page) [[likely]] {
+        gather.release_frame(Codec::frame(entry, node.level));
+      } else if (found == EntryState::table) {
+        release(child(entry, node), gather);
+      } else {
+        gather.release_swap(Codec::swap_slot(entry));
       }
     }
+    node.live = 0;
     node.resident = 0;
     node.owning_children = 0;
     if (node.runs() > 0) {

@@ -7,23 +7,11 @@ namespace vellum {
 
 namespace {
 
-// 16 bytes at once: SSE2 is the baseline of both kernels. A loop of stores, because `rep stosq` has a start-up cost
-// that a page does not repay on processors without fast strings.
-using Vector = std::uint64_t __attribute__((vector_size(16)));
-constexpr std::size_t kVectorsInPage = kPageSize / sizeof(Vector);
-constexpr std::size_t kUnrolled = 16;
-
 constexpr std::uint64_t kPoisonPattern = 0xDEADF4A3DEADF4A3;
 
-void fill_page(std::byte* page, std::uint64_t pattern) {
-  auto* at = reinterpret_cast<Vector*>(page);
-  const Vector value = {pattern, pattern};
-  for (Vector* const end = at + kVectorsInPage; at != end; at += kUnrolled) {
-#pragma clang loop unroll(full)
-    for (std::size_t i = 0; i < kUnrolled; ++i) {
-      at[i] = value;
-    }
-  }
+void poison(std::byte* page) {
+  auto* const words = reinterpret_cast<std::uint64_t*>(page);
+  std::fill(words, words + kPageSize / sizeof(std::uint64_t), kPoisonPattern);
 }
 
 bool page_holds(const std::byte* page, std::uint64_t pattern) {
@@ -162,6 +150,35 @@ std::optional<PhysicalMemory::FreeFrame> PhysicalMemory::take(Contents preferred
     check_poison(*taken);
   }
   return taken;
+}
+
+void PhysicalMemory::free_chain(Pfn first) {
+  if (first == Frame::kNoFrame) {
+    return;
+  }
+  if (poison_ == Poison::on) {
+    while (first != Frame::kNoFrame) {
+      free(std::exchange(first, frame(first).next()));
+    }
+    return;
+  }
+  constexpr unsigned kMostAtOnce = 128;  // interrupts wait for a section to end
+  while (first != Frame::kNoFrame) {
+    const CpuSection section(machine_);
+    FrameStack& stack = this_cpu().dirty;
+    for (unsigned i = 0; i < kMostAtOnce && first != Frame::kNoFrame; ++i) {
+      Frame& freed = frame(first);
+      VELLUM_ASSERT(is_managed(first) && freed.order() == Order(0));
+      VELLUM_CHECK(freed.kind() != FrameKind::free);  // freed twice, or never allocated
+      const Pfn next = freed.next();
+      freed.end_use();
+      if (stack.size() == stack_limit_) {
+        give_up_half(stack, Contents::any);
+      }
+      stack.push(first);
+      first = next;
+    }
+  }
 }
 
 void PhysicalMemory::put(Pfn pfn, Contents contents) {
@@ -419,7 +436,7 @@ std::optional<Pfn> PhysicalMemory::take_dirty() {
 
 void PhysicalMemory::make_zero(Pfn pfn) {
   const auto window = machine_.window(pfn);
-  fill_page(window.data(), 0);
+  machine_.clear_page(window.data());
 }
 
 void PhysicalMemory::poison_freed(Pfn pfn, Contents contents) {
@@ -428,7 +445,7 @@ void PhysicalMemory::poison_freed(Pfn pfn, Contents contents) {
     VELLUM_CHECK(page_holds(window.data(), 0));  // freed as zeros, but holds something else
     return;
   }
-  fill_page(window.data(), kPoisonPattern);
+  poison(window.data());
   frame(pfn).add_tag(Frame::kPoisoned);
 }
 

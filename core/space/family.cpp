@@ -72,11 +72,9 @@ template <PageTableFormat F>
 void Family<F>::change_in(Node& node, VpnRange pages, const Mapping<F>& mapping, Change change, TlbGather<F>& gather) {
   const Tables<F> tables(system_.nodes);
   const unsigned last = tables.slot_of(node, pages.last());
-  for (unsigned slot = tables.slot_of(node, pages.start()); slot <= last && node.live > 0; ++slot) {
+  for (unsigned slot = tables.next_entry(node, tables.slot_of(node, pages.start()), last); slot <= last;
+       slot = tables.next_entry(node, slot + 1, last)) {
     const Entry entry = tables.load(node, slot);
-    if (entry.bits == 0) {
-      continue;
-    }
     if (node.owning.load(std::memory_order_relaxed)) {
       const std::optional<Meaning> meaning = node.meaning_at(slot);
       if (meaning && meaning->backing != &mapping) {

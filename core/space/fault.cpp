@@ -14,11 +14,8 @@ FaultVerdict AddressSpace<F>::fault(VirtAddr address, Access access) {
     return FaultVerdict::no_mapping;
   }
   const Vpn page = vpn_of<F>(address);
-  if (access == Access::write) {
-    const TreeSection section(tree);
-    if (touch_first(page)) [[likely]] {
-      return FaultVerdict::resolved;
-    }
+  if (fault_shortly(page, access)) [[likely]] {
+    return FaultVerdict::resolved;
   }
   for (;;) {
     Step step;
@@ -241,12 +238,9 @@ typename AddressSpace<F>::Step AddressSpace<F>::fill_empty(Attempt& attempt, Nod
   if (meaning.backing != nullptr) {
     return fill_from_object(attempt, leaf, meaning);
   }
-  EntryRights rights = tables_.allowed(meaning.prot);
   const unsigned slot = tables_.slot_of(leaf, attempt.page);
   if (!write) {
-    rights.write = false;
-    enter_page(leaf, slot, system_.zero_frame(), rights);
-    system_.nodes.count(attempt.gather.cpu(), MemoryEvent::zero_shared);
+    enter_zero_page(leaf, slot, meaning.prot, attempt.gather.cpu());
     return Step::done;
   }
   const Result<Pfn> frame = system_.memory.allocate(Contents::zeroed);
@@ -254,7 +248,7 @@ typename AddressSpace<F>::Step AddressSpace<F>::fill_empty(Attempt& attempt, Nod
     return Step::no_memory;
   }
   system_.memory.frame(frame.value()).assign(FrameKind::anonymous, nullptr, 0);
-  enter_page(leaf, slot, frame.value(), rights);
+  enter_page(leaf, slot, frame.value(), tables_.allowed(meaning.prot));
   system_.nodes.count(attempt.gather.cpu(), MemoryEvent::zero_filled);
   return Step::done;
 }
@@ -379,9 +373,31 @@ typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt& attempt, Node& 
   return Step::done;
 }
 
-#define VELLUM_COMPILE(F)                                         \
-  template FaultVerdict AddressSpace<F>::fault(VirtAddr, Access); \
-  template typename AddressSpace<F>::Walk AddressSpace<F>::descend(Vpn) const;
+// The page of zeros, to be read, in an empty entry of a leaf.
+template <PageTableFormat F>
+void AddressSpace<F>::enter_zero_page(Node& leaf, unsigned slot, Prot prot, CpuIndex cpu) {
+  EntryRights rights = tables_.allowed(prot);
+  rights.write = false;
+  enter_page(leaf, slot, system_.zero_frame(), rights);
+  system_.nodes.count(cpu, MemoryEvent::zero_shared);
+}
+
+// A new page in an empty entry of a leaf.
+template <PageTableFormat F>
+void AddressSpace<F>::enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights) {
+  ++leaf.live;
+  if (frame != system_.zero_frame()) {
+    ++leaf.resident;
+  }
+  leaf.granted |= tables_.grant_bits(rights);
+  tables_.set(leaf, slot, EntryCodec<F>::page(frame, 1, rights));
+}
+
+#define VELLUM_COMPILE(F)                                                          \
+  template FaultVerdict AddressSpace<F>::fault(VirtAddr, Access);                  \
+  template typename AddressSpace<F>::Walk AddressSpace<F>::descend(Vpn) const;     \
+  template void AddressSpace<F>::enter_zero_page(Node&, unsigned, Prot, CpuIndex); \
+  template typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt&, Node&, const Walk&, const Meaning&, Entry);
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE
 

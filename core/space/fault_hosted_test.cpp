@@ -213,6 +213,44 @@ TYPED_TEST(Faults, ThePageIsFreeToItsOwnerWhenTheOtherHasGone) {
   EXPECT_EQ(this->free_pages(), before);
 }
 
+// Who fills memory in order takes few faults, and who jumps about in it one for each page.
+TYPED_TEST(Faults, FillManyPagesAtOnceWhereAProgramGoesInOrder) {
+  using F = TypeParam;
+  constexpr std::uint64_t kPages = 48;
+  this->system.vm().most_in_order = 16;
+  const VirtAddr at = this->map(pages(kPages), kReadWrite);
+  const VirtAddr apart = this->map(pages(kPages), kReadWrite);
+  Program<F> program(this->space);
+  for (std::uint64_t page = 0; page < kPages; page += 2) {
+    EXPECT_EQ(program.store(apart + pages(page), page + 1), Outcome::done);
+  }
+  const std::uint64_t faults = program.faults();
+  EXPECT_GE(faults, kPages / 2);
+  const PageCount before = this->space.residence().pages;
+  const PageCount free = this->free_pages();
+  for (std::uint64_t page = 0; page < kPages; ++page) {
+    EXPECT_EQ(program.store(at + pages(page) + ByteCount(8), page + 1), Outcome::done);
+  }
+  EXPECT_LT(program.faults() - faults, kPages * 9 / 10);
+  EXPECT_EQ(this->space.residence().pages - before, PageCount(kPages));
+  EXPECT_GE(free - this->free_pages(), PageCount(kPages));
+  for (std::uint64_t page = 0; page < kPages; ++page) {
+    EXPECT_EQ(program.at(at + pages(page)), 0U);
+    EXPECT_EQ(program.at(at + pages(page) + ByteCount(8)), page + 1);
+    EXPECT_EQ(program.at(apart + pages(page)), page % 2 == 0 ? page + 1 : 0);
+  }
+  // Not over the end of what may be written, nor over what is there.
+  const VirtAddr edge = this->map(pages(8), kReadWrite);
+  ASSERT_TRUE(this->space.protect(edge + pages(5), pages(3), kRead).ok());
+  EXPECT_EQ(program.store(edge + pages(4), 4), Outcome::done);
+  for (std::uint64_t page = 0; page < 4; ++page) {
+    EXPECT_EQ(program.store(edge + pages(page), page), Outcome::done);
+  }
+  EXPECT_EQ(program.at(edge + pages(4)), 4U);
+  EXPECT_EQ(program.store(edge + pages(5), 1), Outcome::access_denied);
+  EXPECT_EQ(program.at(edge + pages(5)), 0U);
+}
+
 TYPED_TEST(Faults, PrivateWritesDoNotReachTheFile) {
   using F = TypeParam;
   test::MemoryPager& pager = this->system.new_pager(pages(4));

@@ -27,6 +27,7 @@ Result<AddressSpace<F>*> AddressSpace<F>::fork() {
   tree.closed.store(true, std::memory_order_seq_cst);
   system_.epochs.wait_for_sections(cpu);
   system_.epochs.enter(cpu);
+  tree.shape.fetch_add(1, std::memory_order_acq_rel);
   const Result<void> shared = share_root_with(*child);
   child->count_mapped(cpu, static_cast<std::int64_t>(mapped().value()));  // while nobody changes it
   {
@@ -52,13 +53,10 @@ Result<void> AddressSpace<F>::share_root_with(AddressSpace& child) {
   const LockGuard from_guard(from.lock);
   const LockGuard to_guard(to.lock);
   VELLUM_TRY(to.copy_runs(from));
-  unsigned left = from.live;
-  for (unsigned slot = 0; left > 0; ++slot) {
+  const unsigned last = from.slot_count - 1U;
+  for (unsigned slot = tables_.next_entry(from, 0, last); slot <= last;
+       slot = tables_.next_entry(from, slot + 1, last)) {
     Entry entry = tables_.load(from, slot);
-    if (entry.bits == 0) {
-      continue;
-    }
-    --left;
     Node& below = tables_.child(entry, from);
     below.share.fetch_add(1, std::memory_order_relaxed);
     if (F::restricts(from.level)) {

@@ -3,12 +3,16 @@
 #include <algorithm>
 
 #include <vellum/pagetable/instantiate.hpp>
+#include <vellum/pagetable/leaf_change.hpp>
 #include <vellum/space/space.hpp>
 
 namespace vellum {
 
 template <PageTableFormat F>
 Result<VirtAddr> AddressSpace<F>::map(const Request& request) {
+  if (const std::optional<VirtAddr> at = map_shortly(request)) {
+    return *at;
+  }
   const PageCount pages = pages_for(request.length);
   VELLUM_TRY(check_request(request, pages));
   const VirtAddr at = request.placement == Placement::anywhere ? VELLUM_TRY(map_anywhere(request, pages))
@@ -17,6 +21,33 @@ Result<VirtAddr> AddressSpace<F>::map(const Request& request) {
     populate(VpnRange::must(vpn_of<F>(at), pages), request);
   }
   return at;
+}
+
+// What most calls ask for, in one go: a little private memory, anywhere. Nothing where something else is asked for, or
+// the place below the last mapping will not do.
+template <PageTableFormat F>
+std::optional<VirtAddr> AddressSpace<F>::map_shortly(const Request& request) {
+  const PageCount pages = pages_for(request.length);
+  const bool plain = request.object == nullptr && request.placement == Placement::anywhere &&
+                     request.populate == Populate::on_demand && request.traits == Traits() &&
+                     request.prot.within(request.maximum) && request.offset.is_zero() &&
+                     request.address.value() < kPageSize;
+  const Vpn top(place_below_.load(std::memory_order_relaxed));
+  const bool fits = !pages.is_zero() && pages < entry_span<F>(2) && !exceeds_commit(pages) &&
+                    top - vpn_of<F>(layout_.placement_bottom) >= pages;
+  if (!plain || !fits || size_limit_.load(std::memory_order_relaxed) != ~std::uint64_t{0}) {
+    return std::nullopt;
+  }
+  const Vpn at = top - pages;
+  const TreeSection section(tree);
+  LeafChange<F> leaf(tree, tables_, path_of(section.cpu()));
+  if (!leaf.lock(VpnRange::must(at, pages)) ||
+      !leaf.fill({.backing = nullptr, .prot = request.prot, .maximum = request.maximum, .traits = {}})) {
+    return std::nullopt;
+  }
+  count_mapped(section.cpu(), static_cast<std::int64_t>(pages.value()));
+  place_below_.store(at.value(), std::memory_order_relaxed);
+  return address_of<F>(at);
 }
 
 // Linux's order of checks: offset, length, address, what the file permits, memory.
@@ -84,11 +115,14 @@ PageIndex AddressSpace<F>::first_page_of(const Request& request) {
 }
 
 // A large piece of an object goes where the object's own tables can be linked; large anonymous memory begins at a
-// table.
+// table, and what fills entries of higher levels at one of those: then one run there describes it.
 template <PageTableFormat F>
-PageCount AddressSpace<F>::alignment_of(const Request& /*request*/, PageCount pages) const {
-  const PageCount table = entry_span<F>(2);
-  return pages >= table ? table : PageCount(1);
+PageCount AddressSpace<F>::alignment_of(PageCount pages) {
+  unsigned level = F::kLevels;
+  while (level > 1 && pages < entry_span<F>(level)) {
+    --level;
+  }
+  return entry_span<F>(level);
 }
 
 // The highest place for so many pages that ends at `top` or below and leaves `phase` beyond a multiple of `alignment`.
@@ -125,7 +159,7 @@ Result<VirtAddr> AddressSpace<F>::map_anywhere(const Request& request, PageCount
       }
     }
   }
-  const PageCount alignment = alignment_of(request, pages);
+  const PageCount alignment = alignment_of(pages);
   const PageCount phase(first_page_of(request).value() & (alignment.value() - 1));
   std::optional<Vpn> at = place(Vpn(place_below_.load(std::memory_order_relaxed)), pages, alignment, phase);
   for (bool searched = false;;) {
@@ -221,6 +255,15 @@ PageCount AddressSpace<F>::mapped_in(Cursor<F>& cursor, VpnRange pages) {
 
 template <PageTableFormat F>
 Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning) {
+  const bool limited = size_limit_.load(std::memory_order_relaxed) != ~std::uint64_t{0};
+  if (meaning.backing == nullptr && !limited) {
+    const TreeSection section(tree);
+    LeafChange<F> leaf(tree, tables_, path_of(section.cpu()));
+    if (leaf.lock(target.pages) && leaf.fill(meaning)) {
+      count_mapped(section.cpu(), static_cast<std::int64_t>(target.pages.size().value()));
+      return {};
+    }
+  }
   TreeOperation<F> operation(tree);
   TlbGather<F>& gather = operation.gather();
   Result<void> result;
@@ -229,8 +272,7 @@ Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning
     cursor.lock(target.pages);
     if (target.placement == Placement::fixed_no_replace && !cursor.is_unmapped(target.pages)) {
       result = Errno::exists;
-    } else if (size_limit_.load(std::memory_order_relaxed) != ~std::uint64_t{0} &&
-               exceeds_size(target.pages.size() - mapped_in(cursor, target.pages))) {
+    } else if (limited && exceeds_size(target.pages.size() - mapped_in(cursor, target.pages))) {
       result = Errno::no_memory;
     } else {
       result = cursor.prepare(target.pages, Cursor<F>::Purpose::fill);
@@ -254,6 +296,9 @@ void AddressSpace<F>::populate(VpnRange pages, const Request& request) {
   }
   const Access access = request.prot.can_write() && !request.traits.is_shared() ? Access::write : Access::read;
   for (std::uint64_t i = 0; i < pages.size().value(); ++i) {
+    if (has_page(pages.start() + PageCount(i), access)) {
+      continue;  // filled together with one before it
+    }
     if (fault(address_of<F>(pages.start() + PageCount(i)), access) != FaultVerdict::resolved) {
       return;
     }

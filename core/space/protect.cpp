@@ -1,9 +1,21 @@
 // mprotect.
 
 #include <vellum/pagetable/instantiate.hpp>
+#include <vellum/pagetable/leaf_change.hpp>
 #include <vellum/space/space.hpp>
 
 namespace vellum {
+
+// Whether so many pages that mean the same may have other rights.
+template <PageTableFormat F>
+Result<void> AddressSpace<F>::permits_change(const Meaning& meaning, Prot prot, PageCount pages) const {
+  if (!prot.within(meaning.maximum)) {
+    return Errno::access_denied;
+  }
+  const bool becomes_private_memory =
+      prot.can_write() && !meaning.prot.can_write() && !meaning.traits.is_shared() && !meaning.traits.is_unreserved();
+  return becomes_private_memory && exceeds_commit(pages) ? Result<void>(Errno::no_memory) : Result<void>();
+}
 
 // How far from the start of `pages` everything is mapped and may have the rights, and what stands in the way there. As
 // on Linux what is asked of memory is judged for each region alone, and whole.
@@ -23,19 +35,11 @@ typename AddressSpace<F>::Permitted AddressSpace<F>::permitted_part(Cursor<F>& c
       region_start = reached;
     }
     reached = stretch.start() + stretch.size();
-    if (!prot.within(meaning.maximum)) {
-      obstacle = Errno::access_denied;
+    obstacle = permits_change(meaning, prot, reached - region_start);
+    if (!obstacle.ok()) {
       reached = region_start;
-      return false;
     }
-    const bool becomes_private_memory =
-        prot.can_write() && !meaning.prot.can_write() && !meaning.traits.is_shared() && !meaning.traits.is_unreserved();
-    if (becomes_private_memory && exceeds_commit(reached - region_start)) {
-      obstacle = Errno::no_memory;
-      reached = region_start;
-      return false;
-    }
-    return true;
+    return obstacle.ok();
   });
   const PageCount reach = reached - pages.start();
   if (obstacle.ok() && reach != pages.size()) {
@@ -69,7 +73,16 @@ Result<void> AddressSpace<F>::protect(VirtAddr address, ByteCount length, Prot p
   TreeOperation<F> operation(tree);
   TlbGather<F>& gather = operation.gather();
   Result<void> result;
-  {
+  LeafChange<F> leaf(tree, tables_, path_of(gather.cpu()));
+  const std::optional<Meaning> meaning = leaf.lock(wanted) ? leaf.meaning() : std::nullopt;
+  if (meaning) {
+    result = permits_change(*meaning, prot, wanted.size());
+    if (result.ok()) {
+      leaf.protect(prot, gather);
+    }
+    leaf.unlock();
+  } else {
+    leaf.unlock();
     Cursor<F> cursor(tree, gather);
     cursor.lock(wanted);
     const Permitted permitted = permitted_part(cursor, wanted, prot);

@@ -6,17 +6,22 @@
 
 namespace vellum {
 
+// Takes note of a page under an empty table; gives back the page noted longest ago, whose table is to go now.
 template <PageTableFormat F>
-std::optional<Vpn> AddressSpace<F>::PerCpu::note_emptied(Vpn page, PageCount table_span) {
-  const Vpn table(round_down(page.value(), table_span.value()));
-  for (const Vpn kept : emptied) {
+std::optional<Vpn> AddressSpace<F>::note_emptied(CpuIndex cpu, Vpn page) {
+  PerCpu* const own = own_per_cpu(cpu);
+  const Vpn table(round_down(page.value(), entry_span<F>(2).value()));
+  if (own == nullptr) {
+    return table;
+  }
+  for (const Vpn kept : own->emptied) {
     if (kept == table) {
       return std::nullopt;
     }
   }
-  const Vpn oldest = emptied[next];
-  emptied[next] = table;
-  next = (next + 1) % kKept;
+  const Vpn oldest = own->emptied[own->next];
+  own->emptied[own->next] = table;
+  own->next = (own->next + 1) % PerCpu::kKept;
   return oldest == Vpn(0) ? std::nullopt : std::optional<Vpn>(oldest);
 }
 
@@ -40,8 +45,8 @@ void AddressSpace<F>::prune(Vpn page) {
   }
 }
 
-#define VELLUM_COMPILE(F)                                                            \
-  template std::optional<Vpn> AddressSpace<F>::PerCpu::note_emptied(Vpn, PageCount); \
+#define VELLUM_COMPILE(F)                                                   \
+  template std::optional<Vpn> AddressSpace<F>::note_emptied(CpuIndex, Vpn); \
   template void AddressSpace<F>::prune(Vpn);
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE

@@ -30,38 +30,52 @@ bool continues(VpnRange before, const Meaning& meaning, VpnRange after, const Me
 
 template <PageTableFormat F>
 std::optional<Region<F>> AddressSpace<F>::region_at_or_after(VirtAddr from) {
-  const Vpn end = vpn_of<F>(layout_.end() - ByteCount(1)) + PageCount(1);
   if (from >= layout_.user[0].end() && from < layout_.user[1].start()) {
     from = layout_.user[1].start();  // between the halves
   }
   if (from >= layout_.end()) {
     return std::nullopt;
   }
-  const Vpn start = vpn_of<F>(from);
+  const Vpn end = vpn_of<F>(layout_.end() - ByteCount(1)) + PageCount(1);
   std::optional<Meaning> meaning;
   VpnRange stretch;
   TreeOperation<F> operation(tree);
   TlbGather<F>& gather = operation.gather();
   {
     Cursor<F> cursor(tree, gather);
-    const VpnRange all = VpnRange::between(Vpn(0), end);
-    cursor.lock(all, Cursor<F>::Intent::look);
-    cursor.for_each(all, [&](VpnRange found, const Meaning& next) {
-      if (meaning && found.start() == stretch.start() + stretch.size() &&
-          continues<F>(stretch, *meaning, found, next)) {
-        stretch = VpnRange::must(stretch.start(), stretch.size() + found.size());
-        return true;
-      }
-      if (meaning && stretch.start() + stretch.size() > start) {
-        return false;
-      }
+    cursor.lock(VpnRange::between(Vpn(0), end), Cursor<F>::Intent::look);
+    cursor.for_each_whole(VpnRange::between(vpn_of<F>(from), end), [&](VpnRange found, const Meaning& next) {
       meaning = next;
       stretch = found;
-      return true;
+      return false;
     });
+    // What goes on, to the left and to the right, is looked up page by page of its edges: a search for the next mapping
+    // would go far where there is none.
+    for (bool grown = meaning.has_value(); grown && stretch.start() > Vpn(0);) {
+      grown = false;
+      cursor.for_each_whole(VpnRange::must(stretch.start() - PageCount(1), PageCount(1)),
+                            [&](VpnRange found, const Meaning& before) {
+                              grown = continues<F>(found, before, stretch, *meaning);
+                              if (grown) {
+                                meaning = before;
+                                stretch = VpnRange::must(found.start(), found.size() + stretch.size());
+                              }
+                              return false;
+                            });
+    }
+    for (bool grown = meaning.has_value(); grown && stretch.end() < end;) {
+      grown = false;
+      cursor.for_each_whole(VpnRange::must(stretch.end(), PageCount(1)), [&](VpnRange found, const Meaning& next) {
+        grown = continues<F>(stretch, *meaning, found, next);
+        if (grown) {
+          stretch = VpnRange::must(stretch.start(), stretch.size() + found.size());
+        }
+        return false;
+      });
+    }
   }
   gather.finish();
-  if (!meaning || stretch.start() + stretch.size() <= start) {
+  if (!meaning) {
     return std::nullopt;
   }
   Region<F> region = {.range = VirtRange::must(address_of<F>(stretch.start()), bytes_of(stretch.size())),
@@ -109,13 +123,10 @@ void AddressSpace<F>::add_residence(Node& node, Residence& sum) {
     sum.pages += PageCount(node.resident);
     return;
   }
-  unsigned left = node.live;
-  for (unsigned slot = 0; left > 0; ++slot) {
-    const Entry entry = tables_.load(node, slot);
-    if (entry.bits != 0) {
-      --left;
-      add_residence(tables_.child(entry, node), sum);
-    }
+  const unsigned last = node.slot_count - 1U;
+  for (unsigned slot = tables_.next_entry(node, 0, last); slot <= last;
+       slot = tables_.next_entry(node, slot + 1, last)) {
+    add_residence(tables_.child(tables_.load(node, slot), node), sum);
   }
 }
 
@@ -149,6 +160,7 @@ std::uint64_t AddressSpace<F>::check_node(Node& node, const Meaning* above, bool
       continue;
     }
     ++live;
+    VELLUM_CHECK(tables_.next_entry(node, slot, slot) == slot);
     const std::optional<Meaning> own = owning ? node.meaning_at(slot) : std::nullopt;
     const Meaning* meaning = own ? &*own : above;
     const EntryState state = tables_.state(entry, node);

@@ -17,29 +17,34 @@ Result<void> VirtualMemory<F>::start() {
 
 template <PageTableFormat F>
 void VirtualMemory<F>::stop() {
-  epochs.drain();
+  reap();
   memory.free_zeroed(zero_frame_);
+}
+
+template <PageTableFormat F>
+void VirtualMemory<F>::reap() {
+  epochs.drain();
   spaces_.reap();
   families_.reap();
-  counters_.reap();
+  per_cpu_.reap();
   objects.reap();
   nodes.reap();
 }
 
 template <PageTableFormat F>
-AddressSpace<F>::AddressSpace(VirtualMemory<F>& system, const SpaceLayout& layout, Family<F>& family, void* counters)
+AddressSpace<F>::AddressSpace(VirtualMemory<F>& system, const SpaceLayout& layout, Family<F>& family, void* per_cpu)
     : FamilyMember<F>(system.nodes),
       system_(system),
       layout_(layout),
       tables_(system.nodes),
       family_(&family),
-      counters_(static_cast<PerCpu*>(counters)),
+      per_cpu_(static_cast<PerCpu*>(per_cpu)),
       place_below_(vpn_of<F>(layout.placement_top).value()),
       stack_limit_(layout.stack_limit.value()),
       size_limit_(layout.size_limit.value()) {
-  static_assert(sizeof(PerCpu) == kCacheLine);  // as VirtualMemory has them allocated
-  for (unsigned i = 0; i < system.counter_slots(); ++i) {
-    ::new (static_cast<void*>(counters_ + i)) PerCpu;
+  static_assert(sizeof(PerCpu) == VirtualMemory<F>::kSlotSize.value());  // as VirtualMemory has them allocated
+  for (unsigned i = 0; i < system.slot_count(); ++i) {
+    ::new (static_cast<void*>(per_cpu_ + i)) PerCpu;
   }
 }
 
@@ -88,14 +93,14 @@ Result<AddressSpace<F>*> AddressSpace<F>::create_in(VirtualMemory<F>& system, co
   const unsigned root_slots = entry_index<F>(vpn_of<F>(layout.end() - ByteCount(1)), F::kLevels) + 1;
   Node* const root = VELLUM_TRY(system.nodes.create(F::kLevels, root_slots, Vpn(0), LockRank::node));
   root->owning.store(true, std::memory_order_relaxed);
-  const Result<void*> counters = system.counters_.allocate();
-  if (!counters.ok()) {
+  const Result<void*> per_cpu = system.per_cpu_.allocate();
+  if (!per_cpu.ok()) {
     system.nodes.destroy(*root);
-    return counters.error();
+    return per_cpu.error();
   }
-  const Result<AddressSpace*> space = system.spaces_.create(system, layout, family, counters.value());
+  const Result<AddressSpace*> space = system.spaces_.create(system, layout, family, per_cpu.value());
   if (!space.ok()) {
-    system.counters_.free(counters.value());
+    system.per_cpu_.free(per_cpu.value());
     system.nodes.destroy(*root);
     return space.error();
   }
@@ -117,15 +122,15 @@ void AddressSpace<F>::destroy() {
     gather.finish();
   }
   family_->release();
-  system_.counters_.free(counters_);
+  system_.per_cpu_.free(per_cpu_);
   system_.spaces_.destroy(this);
 }
 
 template <PageTableFormat F>
 PageCount AddressSpace<F>::mapped() const {
   std::int64_t pages = 0;
-  for (unsigned i = 0; i < system_.counter_slots(); ++i) {
-    pages += counters_[i].mapped.load(std::memory_order_relaxed);
+  for (unsigned i = 0; i < system_.slot_count(); ++i) {
+    pages += per_cpu_[i].mapped.load(std::memory_order_relaxed);
   }
   return PageCount(static_cast<std::uint64_t>(pages));
 }
@@ -133,6 +138,7 @@ PageCount AddressSpace<F>::mapped() const {
 #define VELLUM_COMPILE(F)                                                                                          \
   template Result<void> VirtualMemory<F>::start();                                                                 \
   template void VirtualMemory<F>::stop();                                                                          \
+  template void VirtualMemory<F>::reap();                                                                          \
   template Result<AddressSpace<F>*> AddressSpace<F>::create(VirtualMemory<F>&, const SpaceLayout&, Node*);         \
   template Result<void> AddressSpace<F>::share_kernel(Node&, Node&);                                               \
   template Result<AddressSpace<F>*> AddressSpace<F>::create_in(VirtualMemory<F>&, const SpaceLayout&, Family<F>&); \

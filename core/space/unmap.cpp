@@ -1,6 +1,7 @@
 // munmap.
 
 #include <vellum/pagetable/instantiate.hpp>
+#include <vellum/pagetable/leaf_change.hpp>
 #include <vellum/space/space.hpp>
 
 namespace vellum {
@@ -21,7 +22,12 @@ Result<void> AddressSpace<F>::unmap(VirtAddr address, ByteCount length) {
   {
     TreeOperation<F> operation(tree);
     TlbGather<F>& gather = operation.gather();
-    {
+    if (LeafChange<F> leaf(tree, tables_, path_of(gather.cpu())); leaf.lock(gone)) {
+      count_mapped(gather.cpu(), -static_cast<std::int64_t>(leaf.clear(gather).value()));
+      if (leaf.is_empty()) {
+        to_prune = note_emptied(gather.cpu(), gone.start());
+      }
+    } else {
       Cursor<F> cursor(tree, gather);
       cursor.lock(gone);
       result = cursor.prepare(gone, Cursor<F>::Purpose::clear);
@@ -29,7 +35,7 @@ Result<void> AddressSpace<F>::unmap(VirtAddr address, ByteCount length) {
         const PageCount lost = cursor.replace(gone, nullptr);
         count_mapped(gather.cpu(), -static_cast<std::int64_t>(lost.value()));
         if (cursor.is_empty()) {
-          to_prune = counters(gather.cpu()).note_emptied(gone.start(), entry_span<F>(2));
+          to_prune = note_emptied(gather.cpu(), gone.start());
         }
       }
     }

@@ -42,11 +42,17 @@ class Run:
     lines: bool = True
     expected: str = r"\n\d+ passed, 0 failed\n"
     again: bool = True  # runs twice more, and no memory may be lost by that
+    processors: int = 1
 
 
 def fuzzing(calls, seconds, seed):
     words = ("call_fuzz", "--seed", str(seed), "--calls", str(calls), "--seconds", str(seconds))
-    return Run(f"call_fuzz for {seconds} s", words, timeout=2 * seconds + 120, lines=False, expected="the kernel stays up", again=False)
+    return Run(f"call_fuzz for {seconds} s", words, timeout=2 * seconds + 120, lines=False, expected="the kernel stays up",
+               again=False)
+
+
+def on_several(run, processors=4):
+    return dataclasses.replace(run, name=f"{run.name}, {processors} processors", processors=processors, again=False)
 
 
 HOGS = ("touch", "heap", "sparse", "tables", "shared", "file", "fork", "pipes")
@@ -56,13 +62,20 @@ RUNS = {
     "hostile_isolated": Run("hostile, isolated kernel context", ("hostile",), append=ISOLATED, expected="the kernel stays up"),
     "memory": Run("memory", ("memory_hog", "beside", *HOGS), memory="64M", again=False),
     "call_fuzz": fuzzing(FUZZ_CALLS, 60, seed=1),
+    "processors": on_several(Run("processors", ("processors",))),
+    "processors_isolated": on_several(Run("processors, isolated kernel context", ("processors",), append=ISOLATED), 3),
+    "semantics_several": on_several(Run("semantics", ("semantics",))),
+    "hostile_several": on_several(Run("hostile", ("hostile",), expected="the kernel stays up")),
+    "call_fuzz_several": on_several(fuzzing(FUZZ_CALLS, 15, seed=500_000)),
+    "call_fuzz_several_long": on_several(fuzzing(FUZZ_CALLS, 360, seed=2_000_000)),
     "call_fuzz_long": fuzzing(FUZZ_CALLS // 2, 720, seed=1000),
     "call_fuzz_long_too": fuzzing(FUZZ_CALLS // 2, 720, seed=1_000_000),
 }
 # What the test run does; the rest is for `./vellum test --all`.
-USUAL = ("semantics", "hostile", "hostile_isolated", "memory", "call_fuzz")
+USUAL = ("semantics", "hostile", "hostile_isolated", "memory", "call_fuzz", "processors", "semantics_several", "call_fuzz_several")
 LONG = ("call_fuzz_long", "call_fuzz_long_too")  # at the same time, each on a processor
-ON_LINUX = ("semantics", "hostile")
+LONG_ON_SEVERAL = ("processors_isolated", "hostile_several", "call_fuzz_several_long")
+ON_LINUX = ("semantics", "hostile", "processors")
 
 
 def tally_of(output, run, kernel):
@@ -108,7 +121,7 @@ def execute(run, kernel, extra=(), show=print):
     files = {f"/{name}": PROGRAMS / name for name in {run.words[0], "memory_hog"}}
     append = " ".join([run.append, *(["no_timer_check"] if kernel.name == "Linux" else [])])  # which a busy host makes fail
     result = guest.run(kernel, commands, files, memory=run.memory, timeout=run.timeout, append=append,
-                       cpu=CPU[kernel.name])
+                       cpu=CPU[kernel.name], processors=run.processors)
     first = result.commands[1 if run.again else 0]
     tally = tally_of(first.output, run, kernel)
     if run.again and not tally.failures:
@@ -156,7 +169,9 @@ def on_vellum():
 
 
 def on_vellum_long():
-    return execute_all(LONG, vellum_kernel(), at_once=len(LONG))
+    tally = execute_all(LONG, vellum_kernel(), at_once=len(LONG))
+    tally.add(execute_all(LONG_ON_SEVERAL, vellum_kernel()))
+    return tally
 
 
 def on_linux():

@@ -68,16 +68,14 @@ bool keep(const fs::path& path, const std::string& host, Engine engine, const st
   return !error;
 }
 
-std::optional<Engine> kept(const fs::path& path, const std::string& host) {
+// What was kept of this host; null if nothing was.
+Json kept(const fs::path& path, const std::string& host) {
   std::ifstream file(path);
-  const Json document = Json::parse(file, nullptr, false);
+  Json document = Json::parse(file, nullptr, false);
   const auto says = [&document](const char* name, const std::string& value) {
     return document.is_object() && document.value(name, Json()) == Json(value);
   };
-  if (!says("schema", kSchema) || !says("host", host)) {
-    return std::nullopt;
-  }
-  return says("engine", name_of(Engine::kvm)) ? Engine::kvm : Engine::tcg;
+  return says("schema", kSchema) && says("host", host) ? document : Json();
 }
 
 // How long the kernel's self-test took; nothing if it failed or took longer than that.
@@ -126,11 +124,17 @@ Engine choose_engine(Engine wanted, const std::string& kernel) {
     return Engine::tcg;
   }
   const std::string host = host_name();
-  if (const auto engine = kept(*cache, host); engine.has_value()) {
-    return *engine;
+  if (const Json document = kept(*cache, host); !document.is_null()) {
+    return document.value("engine", Json()) == Json(name_of(Engine::kvm)) ? Engine::kvm : Engine::tcg;
   }
   // Kept before, so that a probe that brings the host down is not repeated.
   return keep(*cache, host, Engine::tcg, "the probe did not end") ? try_kvm(*cache, host, kernel) : Engine::tcg;
+}
+
+std::string engine_reason() {
+  const auto cache = cache_file();
+  const Json document = cache.has_value() ? kept(*cache, host_name()) : Json();
+  return document.is_object() && document["reason"].is_string() ? document["reason"].get<std::string>() : "";
 }
 
 }  // namespace vellum::tool

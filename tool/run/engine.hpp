@@ -14,5 +14,7 @@ namespace vellum::tool {
 
 // `tcg` or `kvm`. Takes up to two seconds where it tries, else nothing.
 [[nodiscard]] Engine choose_engine(Engine wanted, const std::string& kernel);
+// Why, where it was tried; else empty.
+[[nodiscard]] std::string engine_reason();
 
 }  // namespace vellum::tool

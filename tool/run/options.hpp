@@ -25,8 +25,12 @@ enum class Engine : std::uint8_t {
 
 [[nodiscard]] const char* name_of(Engine engine);
 
+// As many as the kernel starts.
+inline constexpr unsigned kMostCpus = 16;
+
 struct RunOptions {
   ByteCount memory{std::uint64_t{512} << 20};
+  unsigned cpus = 1;
   UserModel user = UserModel::illumos;
   std::vector<Bind> binds;
   std::vector<std::string> environment;  // NAME=VALUE, or NAME to pass the host's value on

@@ -46,6 +46,7 @@ Json make_report(const RunOptions& options, const RunRecord& record, const std::
                  {"program", options.program},
                  {"user", name_of(options.user)},
                  {"memory", options.memory.value()},
+                 {"cpus", options.cpus},
                  {"engine", engine}};
   if (!options.name.empty()) {
     report["name"] = options.name;

@@ -98,6 +98,8 @@ std::vector<std::string> qemu_command(const MachineSettings& settings, int run_c
                                     "max",
                                     "-m",
                                     fmt::format("{}B", settings.memory.value()),
+                                    "-smp",
+                                    fmt::format("{}", settings.cpus),
                                     "-nodefaults",
                                     "-no-user-config",
                                     "-no-reboot",

@@ -15,6 +15,7 @@ namespace vellum::tool {
 
 struct MachineSettings {
   ByteCount memory;
+  unsigned cpus = 1;
   bool use_kvm = false;
   std::string kernel;
   std::string command_line;  // of the kernel

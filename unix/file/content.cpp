@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <vellum/unix/scratch.hpp>
+#include <vellum/unix/system_lock.hpp>
 #include <vellum/unix/text_sink.hpp>
 
 namespace vellum::unix {
@@ -19,6 +20,7 @@ Result<Ref<FileObject>> FileContent::create(Files& files, DeviceNumber device, s
 }
 
 void FileContent::object_ended() {
+  const InSystem in_system;
   if (lower_ != nullptr) {
     lower_->release(handle_);
   }
@@ -32,9 +34,11 @@ void FileContent::cut(ByteCount size) {
 }
 
 Result<void> FileContent::read(PageIndex index, std::span<std::byte> page) {
+  const InSystem in_system;  // perhaps in a page fault
   const std::uint64_t start = index.value() << kPageShift;
   const std::uint64_t end = lower_size_.load(std::memory_order_acquire);
   std::size_t filled = 0;
+  files_.make_room();
   if (start < end) {
     const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(page.size(), end - start));
     filled = VELLUM_TRY(lower_->read(handle_, ByteCount(start), page.first(wanted)));

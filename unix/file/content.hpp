@@ -8,7 +8,7 @@
 namespace vellum::unix {
 
 // Lives as long as the object: a mapping keeps the pages of a file that has no name any more. Pages that no lower file
-// has are zeros; what was written stays in the object, for nobody takes pages out of it.
+// has are zeros; what was written stays in the object: only clean pages that the lower file has are taken out of it.
 class FileContent final : public FilePager {
  public:
   struct Source {
@@ -29,6 +29,10 @@ class FileContent final : public FilePager {
   [[nodiscard]] bool is_hole(PageIndex index) const {
     return index.value() >= pages_for(ByteCount(lower_size_.load(std::memory_order_acquire))).value();
   }
+  // From now on pages may be called clean (write_back) that nobody but the object has: none must be dropped. Before the
+  // file is mapped by somebody who may write it.
+  void keep_all() { keeps_all_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool keeps_all() const { return keeps_all_.load(std::memory_order_relaxed); }
   // Remembers the path for /proc/PID/maps. Where memory lacks there is none.
   void remember_path(const Path& path);
   // The file has no name any more.
@@ -36,6 +40,7 @@ class FileContent final : public FilePager {
 
   ObjectName describe(std::span<char> into) override;
   Result<void> read(PageIndex index, std::span<std::byte> page) override;
+  // There is no other place to keep a page: it stays where it is (see keep_all).
   Result<void> write(PageIndex /*index*/, std::span<const std::byte> /*page*/) override { return {}; }
   IndexRange neighbours(PageIndex index) override;
   void object_ended() override;
@@ -58,6 +63,7 @@ class FileContent final : public FilePager {
   const LowerHandle handle_;
   std::atomic<std::uint64_t> lower_size_;
   std::atomic<bool> deleted_{false};
+  std::atomic<bool> keeps_all_{false};
   Mutex path_lock_;
   Text path_ VELLUM_GUARDED_BY(path_lock_);
 };

@@ -71,6 +71,30 @@ void Files::stop() {
   });
 }
 
+PageCount Files::reclaim(PageCount wanted) {
+  PageCount freed{0};
+  for (unsigned i = 0; const Ref<Mount> mount = mount_at(i); ++i) {
+    if (freed >= wanted) {
+      break;
+    }
+    freed += mount->file_system().reclaim(wanted - freed);
+  }
+  return freed;
+}
+
+void Files::make_room() {
+  constexpr PageCount kAtOnce{256};
+  constexpr unsigned kPause = 256;  // after a search for nothing
+  if (virtual_memory_.memory.level() == MemoryLevel::plenty) [[likely]] {
+    return;
+  }
+  if (const unsigned pause = hopeless_.load(std::memory_order_relaxed); pause != 0) {
+    hopeless_.store(pause - 1, std::memory_order_relaxed);
+  } else if (reclaim(kAtOnce).is_zero()) {
+    hopeless_.store(kPause, std::memory_order_relaxed);
+  }
+}
+
 DeviceNumber Files::next_device() {
   return {.major = 0, .minor = next_device_.fetch_add(1, std::memory_order_relaxed)};
 }

@@ -46,6 +46,9 @@ class ProcNode final : public Node {
   Result<Text> link_target(FileMemory& memory) override;
   Result<std::optional<Path>> jump() override;
   [[nodiscard]] Result<void> write_text(TextSink& sink);
+  [[nodiscard]] Result<void> read_bytes(ByteCount position, Transfer& to) {
+    return spec_.read(files(), subject_, position, to);
+  }
 
  private:
   friend FileMemory;
@@ -104,6 +107,23 @@ class ProcTextFile final : public OpenFile {
   bool is_written_ VELLUM_GUARDED_BY(lock_) = false;
 };
 
+// A file of bytes that are made as they are read.
+class ProcBinaryFile final : public OpenFile {
+ public:
+  ProcBinaryFile(FileMemory& memory, const Path& path, std::uint32_t flags) : OpenFile(memory, path, flags) {}
+
+  bool is_seekable() const override { return true; }
+  Result<void> read(Transfer& to, ByteCount position) override {
+    return static_cast<ProcNode&>(node()).read_bytes(position, to);
+  }
+  Result<void> write(Transfer& /*from*/, ByteCount& /*position*/) override { return Errno::not_permitted; }
+
+ private:
+  friend FileMemory;
+  ~ProcBinaryFile() = default;
+  void destroy() override { memory().destroy(this); }
+};
+
 // Stable, and different for what is about different processes.
 std::uint64_t ProcNode::inode_of(const ProcSpec& spec, const ProcSubject& subject) const {
   const auto place = static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(&spec)) & 0xffffff;
@@ -138,6 +158,9 @@ Result<Ref<OpenFile>> ProcNode::open(const Path& path, std::uint32_t flags) {
     return open_directory(path, flags);
   }
   FileMemory& memory = files().memory();
+  if (spec_.read != nullptr) {
+    return Ref<OpenFile>(Ref<ProcBinaryFile>::adopt(VELLUM_TRY(memory.create<ProcBinaryFile>(memory, path, flags))));
+  }
   return Ref<OpenFile>(Ref<ProcTextFile>::adopt(VELLUM_TRY(memory.create<ProcTextFile>(memory, path, flags))));
 }
 

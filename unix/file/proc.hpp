@@ -23,6 +23,8 @@ struct ProcSpec {
   std::uint16_t permissions = 0444;
   // A file's text. Error: no_process, access_denied.
   Result<void> (*write)(Files& files, const ProcSubject& subject, TextSink& sink) = nullptr;
+  // A file's bytes, instead of a text; nothing at its end. Errors: invalid, and as above.
+  Result<void> (*read)(Files& files, const ProcSubject& subject, ByteCount position, Transfer& to) = nullptr;
   // A symlink's: where it leads, or the text that is followed.
   Result<Path> (*place)(Files& files, const ProcSubject& subject) = nullptr;
   Result<void> (*target)(Files& files, const ProcSubject& subject, TextSink& sink) = nullptr;

@@ -83,6 +83,16 @@ Result<void> write_descriptor(Files& /*files*/, const ProcSubject& subject, Text
   return {};
 }
 
+Result<void> read_pagemap(Files& /*files*/, const ProcSubject& subject, ByteCount position, Transfer& to) {
+  VELLUM_TRY(check_view(subject));
+  constexpr std::uint64_t kWord = sizeof(std::uint64_t);
+  if (position.value() % kWord != 0 || to.left().value() % kWord != 0) {
+    return Errno::invalid;
+  }
+  const ShowFrames frames = calling_credentials().superuser ? ShowFrames::yes : ShowFrames::no;
+  return read_process_pagemap(subject.process, position.value() / kWord, frames, to);
+}
+
 constexpr std::uint16_t kOwner = 0400;
 
 #define VELLUM_PROC_COMMON                                                                                         \
@@ -90,6 +100,9 @@ constexpr std::uint16_t kOwner = 0400;
       {.name = "stat", .write = write_text<ProcessText::stat>},                                                    \
       {.name = "statm", .write = write_text<ProcessText::statm>},                                                  \
       {.name = "maps", .write = write_text<ProcessText::maps, true>},                                              \
+      {.name = "smaps", .write = write_text<ProcessText::smaps, true>},                                            \
+      {.name = "smaps_rollup", .write = write_text<ProcessText::smaps_rollup, true>},                              \
+      {.name = "pagemap", .permissions = kOwner, .read = read_pagemap},                                            \
       {.name = "cmdline", .write = write_text<ProcessText::command_line>},                                         \
       {.name = "environ", .permissions = kOwner, .write = write_text<ProcessText::environment, true>},             \
       {.name = "auxv", .permissions = kOwner, .write = write_text<ProcessText::auxiliary, true>},                  \

@@ -59,10 +59,20 @@ void hundredths(TextSink& sink, std::uint64_t value) {
   sink.decimal(value / 100).text(".").decimal(value % 100, 2, '0');
 }
 
+SystemFigures::CpuTimes sum(const SystemFigures& figures) {
+  SystemFigures::CpuTimes sum;
+  for (const SystemFigures::CpuTimes& cpu : std::span(figures.cpus).first(figures.cpu_count)) {
+    sum.user += cpu.user;
+    sum.system += cpu.system;
+    sum.idle += cpu.idle;
+  }
+  return sum;
+}
+
 Result<void> write_uptime(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
   hundredths(sink, ticks(monotonic_now()));
   sink.text(" ");
-  hundredths(sink, ticks(system_figures().idle));
+  hundredths(sink, ticks(sum(system_figures()).idle));
   sink.text("\n");
   return {};
 }
@@ -78,16 +88,20 @@ Result<void> write_loadavg(Files& /*files*/, const ProcSubject& /*subject*/, Tex
   return {};
 }
 
-void write_cpu(TextSink& sink, std::string_view name, const SystemFigures& figures) {
-  sink.text(name).decimal(ticks(figures.user)).text(" 0 ").decimal(ticks(figures.system)).text(" ");
-  sink.decimal(ticks(figures.idle)).text(" 0 0 0 0 0 0\n");
+void write_times(TextSink& sink, const SystemFigures::CpuTimes& times) {
+  sink.text(" ").decimal(ticks(times.user)).text(" 0 ").decimal(ticks(times.system)).text(" ");
+  sink.decimal(ticks(times.idle)).text(" 0 0 0 0 0 0\n");
 }
 
 Result<void> write_stat(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
   const SystemFigures figures = system_figures();
   const std::uint64_t boot = (realtime_now() - monotonic_now()).value() / 1'000'000'000;
-  write_cpu(sink, "cpu  ", figures);
-  write_cpu(sink, "cpu0 ", figures);
+  sink.text("cpu ");
+  write_times(sink, sum(figures));
+  for (unsigned i = 0; i < figures.cpu_count; ++i) {
+    sink.text("cpu").decimal(i);
+    write_times(sink, figures.cpus[i]);
+  }
   sink.text("intr 0\nctxt ").decimal(figures.context_switches);
   sink.text("\nbtime ").decimal(boot);
   sink.text("\nprocesses ").decimal(figures.processes_made);
@@ -111,10 +125,14 @@ Result<void> write_version(Files& /*files*/, const ProcSubject& /*subject*/, Tex
 }
 
 Result<void> write_cpuinfo(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
-  sink.text(
-      "processor\t: 0\nvendor_id\t: Vellum\ncpu family\t: 6\nmodel\t\t: 0\nmodel name\t: x86-64\nstepping\t: 0\n"
-      "physical id\t: 0\nsiblings\t: 1\ncore id\t\t: 0\ncpu cores\t: 1\nflags\t\t: fpu tsc cx8 cmov mmx fxsr sse sse2 "
-      "syscall nx lm\naddress sizes\t: 48 bits virtual\n\n");
+  const unsigned count = system_figures().cpu_count;
+  for (unsigned i = 0; i < count; ++i) {
+    sink.text("processor\t: ").decimal(i);
+    sink.text("\nvendor_id\t: Vellum\ncpu family\t: 6\nmodel\t\t: 0\nmodel name\t: x86-64\nstepping\t: 0\n");
+    sink.text("physical id\t: 0\nsiblings\t: ").decimal(count).text("\ncore id\t\t: ").decimal(i);
+    sink.text("\ncpu cores\t: ").decimal(count);
+    sink.text("\nflags\t\t: fpu tsc cx8 cmov mmx fxsr sse sse2 syscall nx lm\naddress sizes\t: 48 bits virtual\n\n");
+  }
   return {};
 }
 

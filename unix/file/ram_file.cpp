@@ -86,7 +86,7 @@ Result<void> RamFile::read(Transfer& to, ByteCount position) {
     if (content.is_hole(page_of(position)) && !is_resident(object, page_of(position))) {
       VELLUM_TRY(to.put(std::span(kZeros).first(std::min<std::size_t>(to_page_end(position), wanted))));
     } else {
-      const Result<FileWindow> window = windows.acquire(object, position, ByteCount(wanted));
+      const Result<FileWindow> window = acquire(object, position, ByteCount(wanted));
       if (!window.ok()) {
         return window.error() == Errno::out_of_range ? Result<void>() : window.error();  // it shrank meanwhile
       }
@@ -97,6 +97,17 @@ Result<void> RamFile::read(Transfer& to, ByteCount position) {
     position += to.moved() - before;
   }
   return {};
+}
+
+// Where memory is short, what is not needed goes first: a file may be larger than memory.
+Result<FileWindow> RamFile::acquire(FileObject& object, ByteCount position, ByteCount size) {
+  constexpr PageCount kAtOnce{256};
+  Files& files = file_system().files();
+  Result<FileWindow> window = files.windows().acquire(object, position, size);
+  if (!window.ok() && window.error() == Errno::no_memory && !files.reclaim(kAtOnce).is_zero()) {
+    window = files.windows().acquire(object, position, size);
+  }
+  return window;
 }
 
 bool RamFile::is_resident(FileObject& object, PageIndex index) {
@@ -185,7 +196,7 @@ Result<void> RamFile::write_locked(FileObject& object, Transfer& from, ByteCount
       VELLUM_TRY(resize(object, position + length));
     }
     const ByteCount before = from.moved();
-    const Result<FileWindow> window = windows.acquire(object, position, length);
+    const Result<FileWindow> window = acquire(object, position, length);
     Result<void> got = window.ok() ? Result<void>() : Result<void>(window.error());
     if (window.ok()) {
       got = from.get(window.value().bytes);

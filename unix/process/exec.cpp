@@ -41,7 +41,7 @@ FileCredentials credentials_of(const Credentials& who) {
   return {.user = who.user.file_system,
           .group = who.group.file_system,
           .groups = std::span(who.groups).first(who.group_count),
-          .superuser = who.user.file_system == UserId(0)};
+          .superuser = who.has(Capability::override_access)};
 }
 
 Resolution resolution_of(Process& process, const Path& directory, const Credentials& who) {
@@ -149,6 +149,7 @@ Credentials new_credentials(Credentials who, const Choice& choice, bool permitte
   }
   who.user.saved = who.user.file_system = who.user.effective;
   who.group.saved = who.group.file_system = who.group.effective;
+  who.exec_capabilities();
   return who;
 }
 
@@ -252,6 +253,7 @@ Result<void> become_only_thread(Thread& self) {
           thread.dying.store(true, std::memory_order_release);
           thread.interrupted.store(true, std::memory_order_release);
           unblock(thread);
+          process.system.scheduler.notice(thread);
         }
       });
     }
@@ -412,6 +414,7 @@ Result<void> start_first_process(ProcessSystem& system, FirstProgram& program) {
   {
     const LockGuard guard(process_lock);
     process->credentials = program.credentials;
+    process->credentials.give_capabilities();
     process->limits = Limits::initial(system.most_threads / 2);
     process->unkillable = program.unkillable;
     process->timers.real.process = process;

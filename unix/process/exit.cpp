@@ -16,6 +16,7 @@ void tell_others_to_end(Process& process, const Thread& self) VELLUM_REQUIRES(pr
       thread.dying.store(true, std::memory_order_release);
       thread.interrupted.store(true, std::memory_order_release);
       unblock(thread);
+      thread.system.scheduler.notice(thread);
     }
   });
 }

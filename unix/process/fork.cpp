@@ -76,6 +76,7 @@ void begin_in_user_mode(Thread& thread) {
 }
 
 void copy_registers(Thread& parent, Thread& child, const CloneRequest& request) {
+  child.affinity = parent.affinity;
   child.context.space = parent.context.space;
   child.context.fs_base = has(request.flags, clone_flag::kSetTls) ? request.tls : parent.context.fs_base;
   child.context.gs_base = parent.context.gs_base;
@@ -108,7 +109,8 @@ Result<void> check_limits(Process& parent) {
   }
   const Credentials& who = parent.credentials;
   const std::uint64_t limit = parent.limits[Resource::processes].soft;
-  if (!who.is_superuser() && who.user.real != UserId(0) && processes_of(parent.system, who.user.real) >= limit) {
+  if (!who.has(Capability::exceed_limits) && !who.has(Capability::administer) && who.user.real != UserId(0) &&
+      processes_of(parent.system, who.user.real) >= limit) {
     return Errno::try_again;
   }
   return {};

@@ -8,9 +8,12 @@ namespace vellum::unix {
 
 namespace {
 
-FileCredentials credentials_for_files(const Process& process, UserId user, GroupId group)
+FileCredentials credentials_for_files(const Process& process, UserId user, GroupId group, Capabilities held)
     VELLUM_REQUIRES(process_lock) {
-  return {.user = user, .group = group, .groups = process.calling_groups(), .superuser = user == UserId(0)};
+  return {.user = user,
+          .group = group,
+          .groups = process.calling_groups(),
+          .superuser = held.has(Capability::override_access)};
 }
 
 SignalInfo kernel_info(Signal signal) { return SignalInfo::make(signal, SignalCode::from_kernel); }
@@ -25,13 +28,17 @@ FileCredentials calling_credentials() {
   }
   const Process& process = this_process();
   const LockGuard guard(process_lock);
-  return credentials_for_files(process, process.credentials.user.file_system, process.credentials.group.file_system);
+  const Credentials& who = process.credentials;
+  return credentials_for_files(process, who.user.file_system, who.group.file_system, who.capabilities.effective);
 }
 
 FileCredentials calling_real_credentials() {
   const Process& process = this_process();
   const LockGuard guard(process_lock);
-  return credentials_for_files(process, process.credentials.user.real, process.credentials.group.real);
+  const Credentials& who = process.credentials;
+  const bool is_superuser = who.user.real == UserId(0);
+  return credentials_for_files(process, who.user.real, who.group.real,
+                               is_superuser ? who.capabilities.permitted : Capabilities::none());
 }
 
 std::uint64_t calling_open_file_limit() {
@@ -132,7 +139,7 @@ void charge(Process& process) VELLUM_REQUIRES(process_lock) {
 void average_load(ProcessSystem& system) {
   constexpr std::uint32_t kDecay[] = {1884, 2014, 2037};
   constexpr std::uint32_t kOne = 2048;
-  const std::uint32_t now = (system.scheduler.runnable() + (current_thread()->process != nullptr ? 1U : 0U)) * kOne;
+  const std::uint32_t now = (system.scheduler.runnable() + system.scheduler.running()) * kOne;
   for (unsigned i = 0; i < 3; ++i) {
     system.load[i] = (system.load[i] * kDecay[i] + now * (kOne - kDecay[i])) / kOne;
   }
@@ -177,20 +184,20 @@ void on_tick() {
     return;
   }
   ProcessSystem& system = thread->system;
-  const std::uint64_t ticks = system.ticks.fetch_add(1, std::memory_order_relaxed);
-  if (ticks % kTicksPerAverage == 0) {
+  const bool keeps_time = system.scheduler.keeps_time();
+  const std::uint64_t ticks = system.ticks.fetch_add(keeps_time ? 1 : 0, std::memory_order_relaxed);
+  if (keeps_time && ticks % kTicksPerAverage == 0) {
     average_load(system);
   }
   {
     const LockGuard guard(process_lock);
     if (thread->process != nullptr) {
       charge(*thread->process);
-      system.user_ticks.fetch_add(1, std::memory_order_relaxed);
-    } else {
-      system.idle_ticks.fetch_add(1, std::memory_order_relaxed);
     }
-    system.timers.expire(monotonic_now());
-    set_again(system);
+    if (keeps_time) {
+      system.timers.expire(monotonic_now());
+      set_again(system);
+    }
   }
   if (ticks % kTicksPerLook == 0) {
     note_memory(system, *thread);

@@ -10,18 +10,6 @@ namespace {
 
 using ProgramRegion = Region<Format>;
 
-template <class Visitor>
-void for_each_region(Space& space, Visitor visit) {
-  VirtAddr at(0);
-  while (const std::optional<ProgramRegion> region = space.region_at_or_after(at)) {
-    visit(*region);
-    at = region->range.end();
-    if (at >= space.layout().end()) {
-      return;
-    }
-  }
-}
-
 // Linux's tests: what touches the heap, what the stack pointer was in at the start.
 std::string_view name_without_file(const ProgramRegion& region, const Program& program, VirtAddr break_end) {
   const VirtAddr start = region.range.start();
@@ -31,6 +19,8 @@ std::string_view name_without_file(const ProgramRegion& region, const Program& p
   }
   return start <= program.stack_start && end >= program.stack_start ? "[stack]" : "";
 }
+
+}  // namespace
 
 void write_region(const ProgramRegion& region, const Program& program, VirtAddr break_end, TextSink& sink) {
   constexpr std::size_t kNameColumn = 73;
@@ -60,8 +50,6 @@ void write_region(const ProgramRegion& region, const Program& program, VirtAddr 
   }
   sink.text("\n");
 }
-
-}  // namespace
 
 void write_maps(Program& program, TextSink& sink) {
   const VirtAddr break_end = program.space.set_break(VirtAddr(0));

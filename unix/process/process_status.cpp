@@ -190,12 +190,11 @@ void write_signals(const View& view, TextSink& sink) {
 }
 
 void write_privileges(const View& view, TextSink& sink) {
-  constexpr std::uint64_t kAllCapabilities = 0x1ffffffffff;
-  const std::uint64_t held = view.who.is_superuser() ? kAllCapabilities : 0;
-  write_set("CapInh:\t", 0, sink);
-  write_set("CapPrm:\t", held, sink);
-  write_set("CapEff:\t", held, sink);
-  write_set("CapBnd:\t", kAllCapabilities, sink);
+  const CapabilitySets& held = view.who.capabilities;
+  write_set("CapInh:\t", held.inheritable.bits(), sink);
+  write_set("CapPrm:\t", held.permitted.bits(), sink);
+  write_set("CapEff:\t", held.effective.bits(), sink);
+  write_set("CapBnd:\t", held.bounding.bits(), sink);
   write_set("CapAmb:\t", 0, sink);
   sink.text("NoNewPrivs:\t").decimal(view.no_new_privileges ? 1 : 0);
   sink.text("\nSeccomp:\t0\nSeccomp_filters:\t0\nSpeculation_Store_Bypass:\tvulnerable\n");

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <vellum/unix/system_lock.hpp>
+
 namespace vellum::unix {
 
 namespace {
@@ -31,7 +33,7 @@ ProcessSystem::ProcessSystem(const SystemConfig& config)
       reporter(config.reporter),
       kernel_root(config.kernel_root),
       layout(config.layout),
-      scheduler(timers, [](Thread& thread) { thread.system.destroy_thread(thread); }),
+      scheduler(config.memory.memory.machine(), timers, [](Thread& thread) { thread.system.destroy_thread(thread); }),
       queued_signals("queued signal", config.source, config.memory.memory.machine()),
       programs("program", config.source, config.memory.memory.machine()),
       most_threads(most_threads_of(config.memory.memory.total_count())),
@@ -42,6 +44,16 @@ Result<void> ProcessSystem::run(void (*first)(Thread&), void* argument) {
   Thread* const idle = VELLUM_TRY(threads_.create(*this, nullptr, ProcessId(0)));
   the_system = this;
   install_scheduler(scheduler);
+  (void)enter_system();
+  VELLUM_TRY(start_other_cpus([] {
+    ProcessSystem& system = *the_system;
+    (void)enter_system();
+    const Result<Thread*> its_idle = system.threads_.create(system, nullptr, ProcessId(0));
+    if (!its_idle.ok()) {
+      panic("no memory for a thread of each CPU");
+    }
+    system.scheduler.run(*its_idle.value(), system.memory.memory);
+  }));
   const Result<Thread*> started = start_kernel_thread(first, argument);
   if (!started.ok()) {
     threads_.destroy(idle);

@@ -222,6 +222,12 @@ Result<void> write_process_text(ProcessId id, ProcessText which, TextSink& sink)
     case ProcessText::maps:
       write_maps(*program, sink);
       break;
+    case ProcessText::smaps:
+      write_smaps(*program, sink);
+      break;
+    case ProcessText::smaps_rollup:
+      write_smaps_rollup(*program, sink);
+      break;
     case ProcessText::auxiliary:
       write_auxiliary(*program, sink);
       break;
@@ -231,15 +237,31 @@ Result<void> write_process_text(ProcessId id, ProcessText which, TextSink& sink)
   return {};
 }
 
+Result<void> read_process_pagemap(ProcessId process, std::uint64_t first, ShowFrames frames, Transfer& to) {
+  process_lock.lock();
+  const Result<Subject> found = subject_of(process);
+  const HeldProgram held(found.ok() ? found.value().program : nullptr);
+  process_lock.unlock();
+  if (!found.ok()) {
+    return found.error();
+  }
+  return held.get() == nullptr ? Result<void>() : read_pagemap(*held.get(), first, frames, to);
+}
+
 SystemFigures system_figures() {
   ProcessSystem& system = process_system();
   SystemFigures figures;
-  figures.user = kTickLength * system.user_ticks.load(std::memory_order_relaxed);
-  figures.idle = kTickLength * system.idle_ticks.load(std::memory_order_relaxed);
+  const std::uint64_t ticks = system.ticks.load(std::memory_order_relaxed);
+  figures.cpu_count = 0;
+  for (CpuMask rest = system.scheduler.online(); rest != 0; rest &= rest - 1) {
+    const auto cpu = static_cast<unsigned>(std::countr_zero(rest));
+    const std::uint64_t busy = std::min(system.scheduler.busy_ticks(cpu), ticks);
+    figures.cpus[figures.cpu_count++] = {.user = kTickLength * busy, .idle = kTickLength * (ticks - busy)};
+  }
   figures.context_switches = system.scheduler.switches();
   figures.processes_made = system.processes_made.load(std::memory_order_relaxed);
   figures.threads = system.thread_count.load(std::memory_order_relaxed);
-  figures.running = system.scheduler.runnable() + 1;
+  figures.running = system.scheduler.runnable() + system.scheduler.running();
   figures.last_made = ProcessId(system.last_id.load(std::memory_order_relaxed));
   for (unsigned i = 0; i < 3; ++i) {
     figures.load_hundredths[i] = system.load[i] * 100 / 2048;

@@ -1,6 +1,9 @@
 #include <vellum/unix/scheduler.hpp>
 
+#include <bit>
+
 #include <vellum/unix/process_system.hpp>
+#include <vellum/unix/system_lock.hpp>
 
 namespace vellum::unix {
 
@@ -14,29 +17,102 @@ struct SleepTimer : Timer {
 }  // namespace
 
 void Scheduler::run(Thread& idle, PhysicalMemory& memory) {
-  idle_ = current_ = &idle;
-  idle.state = ThreadState::running;
-  idle.on_cpu.store(true, std::memory_order_relaxed);
   constexpr PageCount kZeroedAtOnce{32};
+  const unsigned self = here();
+  Cpu& cpu = cpus_[self];
+  cpu.idle = &idle;
+  set_current_thread(idle);
+  idle.state = ThreadState::running;
+  idle.cpu = self;
+  idle.on_cpu.store(true, std::memory_order_relaxed);
+  {
+    const LockGuard guard(lock_);
+    online_ |= bit_of(self);
+  }
   for (;;) {
-    if (runnable() != 0) {
-      lock_.lock();
-      switch_from(idle);
+    lock_.lock();
+    if (Thread* const next = take_next(self)) {
+      switch_to(idle, *next);
       continue;
     }
+    idle_ |= bit_of(self);
+    lock_.unlock();
+    leave_system();
     (void)memory.prezero(kZeroedAtOnce);
     wait_for_interrupt();
+    (void)enter_system();
+    const LockGuard guard(lock_);
+    idle_ &= ~bit_of(self);
   }
 }
 
+// Where a thread is to wait for its turn: where it ran before, if nobody runs there; else where nobody does.
+unsigned Scheduler::place_of(const Thread& thread) const {
+  const CpuMask allowed = thread.affinity & online_;
+  const CpuMask idle = allowed & idle_;
+  if (((idle | (idle == 0 ? allowed : 0)) & bit_of(thread.cpu)) != 0) {
+    return thread.cpu;
+  }
+  return static_cast<unsigned>(std::countr_zero(idle != 0 ? idle : allowed));
+}
+
 void Scheduler::add(Thread& thread) {
+  const unsigned place = machine_.cpu_count() == 1 ? 0 : place_of(thread);
   thread.state = ThreadState::runnable;
-  queue_.push_back(thread);
+  thread.cpu = place;
+  Cpu& cpu = cpus_[place];
+  cpu.queue.push_back(thread);
+  ++cpu.waiting;
   runnable_.fetch_add(1, std::memory_order_relaxed);
+  if ((idle_ & bit_of(place)) != 0) {
+    idle_ &= ~bit_of(place);
+    if (place != here()) {
+      call_cpu(place);
+    }
+  }
+}
+
+void Scheduler::take(Thread& thread) {
+  Cpu& cpu = cpus_[thread.cpu];
+  cpu.queue.remove(thread);
+  --cpu.waiting;
+  runnable_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+// The first of the CPU's own queue; else, of the longest queue, the first that may run here.
+Thread* Scheduler::take_next(unsigned self) {
+  Cpu& cpu = cpus_[self];
+  if (Thread* const own = cpu.queue.pop_front(); own != nullptr) [[likely]] {
+    --cpu.waiting;
+    runnable_.fetch_sub(1, std::memory_order_relaxed);
+    return own;
+  }
+  if (runnable() == 0) {
+    return nullptr;
+  }
+  Thread* best = nullptr;
+  for (CpuMask rest = online_ & ~bit_of(self); rest != 0; rest &= rest - 1) {
+    Cpu& other = cpus_[std::countr_zero(rest)];
+    if (best != nullptr && other.waiting <= cpus_[best->cpu].waiting) {
+      continue;
+    }
+    for (Thread* thread = other.queue.front(); thread != nullptr; thread = other.queue.next(*thread)) {
+      if ((thread->affinity & bit_of(self)) != 0) {
+        best = thread;
+        break;
+      }
+    }
+  }
+  if (best != nullptr) {
+    take(*best);
+    best->cpu = self;
+  }
+  return best;
 }
 
 void Scheduler::start(Thread& thread) {
   const LockGuard guard(lock_);
+  thread.cpu = here();
   add(thread);
 }
 
@@ -49,44 +125,43 @@ void Scheduler::entry(void* argument) {
 }
 
 void Scheduler::switch_from(Thread& self) {
-  Thread* next = queue_.pop_front();
-  if (next != nullptr) {
-    runnable_.fetch_sub(1, std::memory_order_relaxed);
-  } else {
-    next = idle_;
-  }
-  next->state = ThreadState::running;
-  if (next == &self) {
-    lock_.unlock();
-    ticks_ = 0;
-    turn_is_over_.store(false, std::memory_order_relaxed);
+  const unsigned cpu = here();
+  Thread* const next = take_next(cpu);
+  switch_to(self, next != nullptr ? *next : *cpus_[cpu].idle);
+}
+
+void Scheduler::switch_to(Thread& self, Thread& next) {
+  Cpu& cpu = cpus_[here()];
+  next.state = ThreadState::running;
+  lock_.unlock();
+  if (&next == &self) {
+    cpu.begin_turn();
     return;
   }
-  lock_.unlock();
-  for (unsigned rounds = 0; next->on_cpu.load(std::memory_order_acquire); ++rounds) {
+  for (unsigned rounds = 0; next.on_cpu.load(std::memory_order_acquire); ++rounds) {
     relax(rounds);
   }
-  next->on_cpu.store(true, std::memory_order_relaxed);
+  next.on_cpu.store(true, std::memory_order_relaxed);
   const Nanoseconds now = monotonic_now();
   self.ran.fetch_add((now - self.ran_since).value(), std::memory_order_relaxed);
-  next->ran_since = now;
-  previous_ = &self;
+  next.ran_since = now;
+  cpu.previous = &self;
   switches_.fetch_add(1, std::memory_order_relaxed);
-  current_ = next;
-  switch_thread(self.context, next->context);
+  set_current_thread(next);
+  switch_thread(self.context, next.context);
   take_over();
 }
 
 void Scheduler::take_over() {
-  Thread& previous = *previous_;
+  Cpu& cpu = cpus_[here()];
+  Thread& previous = *cpu.previous;
   const bool ended = previous.state == ThreadState::ended;
   previous.on_cpu.store(false, std::memory_order_release);
   if (ended) {
     ended_(previous);
   }
-  ticks_ = 0;
-  turn_is_over_.store(false, std::memory_order_relaxed);
-  if (current_->interrupted.load(std::memory_order_relaxed)) {
+  cpu.begin_turn();
+  if (current_thread()->interrupted.load(std::memory_order_relaxed)) {
     request_attention();
   }
 }
@@ -105,8 +180,8 @@ bool Scheduler::is_interrupted(const Thread& thread, Interruptible interruptible
 
 Wakeup Scheduler::block(const std::atomic<bool>& woken, Interruptible interruptible,
                         std::optional<Nanoseconds> deadline) {
-  Thread* const self = current_;
-  VELLUM_CHECK(self != nullptr && self != idle_);
+  Thread* const self = current_thread();
+  VELLUM_CHECK(self != nullptr && self != cpus_[self->cpu].idle);
   SleepTimer timer;
   if (deadline) {
     timer.thread = self;
@@ -143,17 +218,26 @@ Wakeup Scheduler::block(const std::atomic<bool>& woken, Interruptible interrupti
 }
 
 void Scheduler::yield() {
-  Thread& self = *current_;
+  Thread& self = *current_thread();
+  const unsigned cpu = here();
   lock_.lock();
   ++self.involuntary_switches;
-  add(self);
-  switch_from(self);
+  // Before the thread itself stands in a queue: otherwise it would be next where only others' queues hold anybody.
+  Thread* next = take_next(cpu);
+  if (next == nullptr) {
+    next = (self.affinity & bit_of(cpu)) != 0 ? &self : cpus_[cpu].idle;
+  }
+  if (next != &self) {
+    add(self);
+  }
+  switch_to(self, *next);
 }
 
 void Scheduler::exit_current() {
   lock_.lock();
-  current_->state = ThreadState::ended;
-  switch_from(*current_);
+  Thread& self = *current_thread();
+  self.state = ThreadState::ended;
+  switch_from(self);
   panic("an ended thread runs");
 }
 
@@ -164,17 +248,49 @@ void Scheduler::unblock(Thread& thread) {
   }
 }
 
-void Scheduler::tick() {
-  if (current_ == idle_ || ++ticks_ < kSliceTicks) {
+void Scheduler::notice(Thread& thread) {
+  if (&thread == current_thread()) {
+    request_attention();
+  } else if (thread.on_cpu.load(std::memory_order_acquire)) {
+    call_cpu(thread.cpu);
+  }
+}
+
+void Scheduler::set_affinity(Thread& thread, CpuMask cpus) {
+  const LockGuard guard(lock_);
+  thread.affinity = cpus;
+  if ((cpus & bit_of(thread.cpu)) != 0) {
     return;
   }
-  if (runnable() != 0) {
-    turn_is_over_.store(true, std::memory_order_relaxed);
+  if (thread.state == ThreadState::runnable) {
+    take(thread);
+    add(thread);
+  } else if (thread.state == ThreadState::running) {
+    cpus_[thread.cpu].turn_is_over.store(true, std::memory_order_release);
+    notice(thread);
+  }
+}
+
+void Scheduler::called() {
+  const Thread* const thread = current_thread();
+  if (thread != nullptr && (thread->interrupted.load(std::memory_order_acquire) || turn_is_over())) {
     request_attention();
   }
 }
 
-// The port of unix/sync.
+void Scheduler::tick() {
+  Cpu& cpu = cpus_[here()];
+  if (current_thread() == cpu.idle) {
+    return;
+  }
+  cpu.busy_ticks.store(cpu.busy_ticks.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  if (++cpu.ticks >= kSliceTicks && runnable() != 0) {
+    cpu.turn_is_over.store(true, std::memory_order_relaxed);
+    request_attention();
+  }
+}
+
+// The port of unix/sync, but for current_thread(), which the processor part knows.
 
 namespace {
 constinit Scheduler* port_scheduler = nullptr;
@@ -182,12 +298,12 @@ constinit Scheduler* port_scheduler = nullptr;
 
 void install_scheduler(Scheduler& scheduler) { port_scheduler = &scheduler; }
 
-Thread* current_thread() { return port_scheduler == nullptr ? nullptr : port_scheduler->current(); }
-
 Wakeup block_current(const std::atomic<bool>& woken, Interruptible interruptible, std::optional<Nanoseconds> deadline) {
   return port_scheduler->block(woken, interruptible, deadline);
 }
 
 void unblock(Thread& thread) { port_scheduler->unblock(thread); }
+
+void on_call() { port_scheduler->called(); }
 
 }  // namespace vellum::unix

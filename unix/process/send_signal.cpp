@@ -20,9 +20,7 @@ bool is_ignored(Process& process, Thread& thread, Signal signal) VELLUM_REQUIRES
 void interrupt(Thread& thread) VELLUM_REQUIRES(process_lock) {
   thread.interrupted.store(true, std::memory_order_release);
   unblock(thread);
-  if (&thread == current_thread()) {
-    request_attention();
-  }
+  thread.system.scheduler.notice(thread);
 }
 
 // The thread that is to take a signal of the process: the first, or another that does not block it.
@@ -153,7 +151,7 @@ void signal_group_locked(ProcessSystem& system, ProcessId group, const SignalInf
 bool may_signal(const Process& sender, const Process& target, Signal signal) {
   const Identities<UserId>& from = sender.credentials.user;
   const Identities<UserId>& to = target.credentials.user;
-  if (sender.credentials.is_superuser() || from.effective == to.saved || from.effective == to.real ||
+  if (sender.credentials.has(Capability::kill) || from.effective == to.saved || from.effective == to.real ||
       from.real == to.saved || from.real == to.real) {
     return true;
   }
@@ -198,8 +196,8 @@ void reconsider(Thread& thread) {
   const bool interrupted = thread.dying.load(std::memory_order_relaxed) || thread.process->stopped ||
                            !waiting_for(thread).without(thread.blocked).empty();
   thread.interrupted.store(interrupted, std::memory_order_release);
-  if (interrupted && &thread == current_thread()) {
-    request_attention();
+  if (interrupted) {
+    thread.system.scheduler.notice(thread);
   }
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <vellum/unix/held_program.hpp>
+#include <vellum/unix/process_system.hpp>
+#include <vellum/unix/process_view.hpp>
 #include <vellum/unix/text_sink.hpp>
 
 namespace vellum::unix {
@@ -24,6 +26,24 @@ struct MemoryFigures {
 [[nodiscard]] MemoryFigures figures_of(Program& program);
 
 void write_maps(Program& program, TextSink& sink);
+// What a region's line in /proc/PID/maps says; `break_end` is the end of the heap.
+void write_region(const Region<Format>& region, const Program& program, VirtAddr break_end, TextSink& sink);
+void write_smaps(Program& program, TextSink& sink);
+void write_smaps_rollup(Program& program, TextSink& sink);
+[[nodiscard]] Result<void> read_pagemap(Program& program, std::uint64_t first, ShowFrames frames, Transfer& to);
+
+// The regions of a space, from its start on; one after the other, so that what changes meanwhile may be seen or not.
+template <class Visitor>
+void for_each_region(Space& space, Visitor visit) {
+  VirtAddr at(0);
+  while (const std::optional<Region<Format>> region = space.region_at_or_after(at)) {
+    visit(*region);
+    at = region->range.end();
+    if (at >= space.layout().end()) {
+      return;
+    }
+  }
+}
 // The text of /proc/PID/status and stat; `program` is null for a process that has ended.
 [[nodiscard]] Result<void> write_status(ProcessId id, Program* program, TextSink& sink);
 [[nodiscard]] Result<void> write_stat(ProcessId id, Program* program, TextSink& sink);

@@ -23,14 +23,10 @@ struct CallTable {
 constinit CallTable table;
 
 void fill_table() {
-  for (const std::span<const SystemCall> calls :
-       {file_calls(), transfer_calls(), path_calls(), attribute_calls(), event_calls(), memory_calls(), process_calls(),
-        identity_calls(), schedule_calls(), signal_calls(), time_calls(), system_calls()}) {
-    for (const SystemCall& call : calls) {
-      VELLUM_CHECK(call.number < kMostCalls && table.calls[call.number] == nullptr);
-      table.calls[call.number] = &call;
-    }
-  }
+  for_each_system_call([](const SystemCall& call) {
+    VELLUM_CHECK(call.number < kMostCalls && table.calls[call.number] == nullptr);
+    table.calls[call.number] = &call;
+  });
   table.is_filled = true;
 }
 

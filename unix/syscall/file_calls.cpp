@@ -5,6 +5,7 @@
 #include <vellum/unix/system_call.hpp>
 
 #include "paths.hpp"
+#include "value_names.hpp"
 
 namespace vellum::unix {
 
@@ -378,9 +379,9 @@ constexpr Shown kHex = Shown::hexadecimal;
 constexpr Shown kDecimal = Shown::decimal;
 
 constexpr SystemCall kCalls[] = {
-    {2, "open", sys_open, 3, {kText, kFlags, kFlags}},
+    {2, "open", sys_open, 3, {kText, value_names::kOpenFlags, kFlags}},
     {3, "close", sys_close, 1, {kFd}},
-    {8, "lseek", sys_lseek, 3, {kFd, kDecimal, kDecimal}},
+    {8, "lseek", sys_lseek, 3, {kFd, kDecimal, value_names::kWhence}},
     {16, "ioctl", sys_ioctl, 3, {kFd, kHex, kHex}},
     {32, "dup", sys_dup, 1, {kFd}},
     {33, "dup2", sys_dup2, 2, {kFd, kFd}},
@@ -393,7 +394,7 @@ constexpr SystemCall kCalls[] = {
     {85, "creat", sys_creat, 2, {kText, kFlags}},
     {162, "sync", sys_sync, 0, {}},
     {221, "fadvise64", sys_fadvise64, 4, {kFd, kDecimal, kDecimal, kDecimal}},
-    {257, "openat", sys_openat, 4, {kFd, kText, kFlags, kFlags}},
+    {257, "openat", sys_openat, 4, {kFd, kText, value_names::kOpenFlags, kFlags}},
     {285, "fallocate", sys_fallocate, 4, {kFd, kFlags, kDecimal, kDecimal}},
     {292, "dup3", sys_dup3, 3, {kFd, kFd, kFlags}},
     {306, "syncfs", sys_syncfs, 1, {kFd}},

@@ -21,6 +21,7 @@ Result<std::uint64_t> change(Change apply) {
   const LockGuard guard(process_lock);
   Credentials changed = this_process().credentials;
   VELLUM_TRY(apply(changed));
+  changed.adjust_capabilities(this_process().credentials.user);
   this_process().credentials = changed;
   return 0;
 }
@@ -99,36 +100,36 @@ std::uint64_t set_file_system(Identities<Identity>& ids, std::uint32_t wanted, b
 
 Result<std::uint64_t> sys_setuid(const Arguments& arguments) {
   return change([&](Credentials& who) {
-    return set(who.user, UserId(static_cast<std::uint32_t>(arguments.value[0])), who.is_superuser());
+    return set(who.user, UserId(static_cast<std::uint32_t>(arguments.value[0])), who.has(Capability::set_user));
   });
 }
 
 Result<std::uint64_t> sys_setgid(const Arguments& arguments) {
   return change([&](Credentials& who) {
-    return set(who.group, GroupId(static_cast<std::uint32_t>(arguments.value[0])), who.is_superuser());
+    return set(who.group, GroupId(static_cast<std::uint32_t>(arguments.value[0])), who.has(Capability::set_group));
   });
 }
 
 Result<std::uint64_t> sys_setreuid(const Arguments& arguments) {
   return change([&](Credentials& who) {
     return set_two(who.user, static_cast<std::uint32_t>(arguments.value[0]),
-                   static_cast<std::uint32_t>(arguments.value[1]), who.is_superuser());
+                   static_cast<std::uint32_t>(arguments.value[1]), who.has(Capability::set_user));
   });
 }
 
 Result<std::uint64_t> sys_setregid(const Arguments& arguments) {
   return change([&](Credentials& who) {
     return set_two(who.group, static_cast<std::uint32_t>(arguments.value[0]),
-                   static_cast<std::uint32_t>(arguments.value[1]), who.is_superuser());
+                   static_cast<std::uint32_t>(arguments.value[1]), who.has(Capability::set_group));
   });
 }
 
 Result<std::uint64_t> sys_setresuid(const Arguments& arguments) {
-  return change([&](Credentials& who) { return set_three(who.user, arguments, who.is_superuser()); });
+  return change([&](Credentials& who) { return set_three(who.user, arguments, who.has(Capability::set_user)); });
 }
 
 Result<std::uint64_t> sys_setresgid(const Arguments& arguments) {
-  return change([&](Credentials& who) { return set_three(who.group, arguments, who.is_superuser()); });
+  return change([&](Credentials& who) { return set_three(who.group, arguments, who.has(Capability::set_group)); });
 }
 
 template <class Identity>
@@ -145,13 +146,16 @@ Result<std::uint64_t> sys_getresgid(const Arguments& arguments) { return write_t
 Result<std::uint64_t> sys_setfsuid(const Arguments& arguments) {
   const LockGuard guard(process_lock);
   Credentials& who = this_process().credentials;
-  return set_file_system(who.user, static_cast<std::uint32_t>(arguments.value[0]), who.is_superuser());
+  const UserId before = who.user.file_system;
+  (void)set_file_system(who.user, static_cast<std::uint32_t>(arguments.value[0]), who.has(Capability::set_user));
+  who.adjust_file_capabilities(before);
+  return before.value();
 }
 
 Result<std::uint64_t> sys_setfsgid(const Arguments& arguments) {
   const LockGuard guard(process_lock);
   Credentials& who = this_process().credentials;
-  return set_file_system(who.group, static_cast<std::uint32_t>(arguments.value[0]), who.is_superuser());
+  return set_file_system(who.group, static_cast<std::uint32_t>(arguments.value[0]), who.has(Capability::set_group));
 }
 
 Result<std::uint64_t> sys_getgroups(const Arguments& arguments) {
@@ -170,7 +174,7 @@ Result<std::uint64_t> sys_getgroups(const Arguments& arguments) {
 }
 
 Result<std::uint64_t> sys_setgroups(const Arguments& arguments) {
-  if (!credentials().is_superuser()) {
+  if (!credentials().has(Capability::set_group)) {
     return Errno::not_permitted;
   }
   const std::uint64_t count = arguments.value[0] & 0xffffffff;

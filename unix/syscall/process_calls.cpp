@@ -9,6 +9,7 @@
 
 #include "linux_time.hpp"
 #include "usage.hpp"
+#include "value_names.hpp"
 
 namespace vellum::unix {
 
@@ -302,7 +303,7 @@ Result<std::uint64_t> sys_get_robust_list(const Arguments& arguments) {
     if (thread == nullptr) {
       return Errno::no_process;
     }
-    if (thread->process != &this_process() && !this_process().credentials.is_superuser()) {
+    if (thread->process != &this_process() && !this_process().credentials.has(Capability::trace)) {
       return Errno::not_permitted;
     }
     list = thread->robust_list.value();
@@ -441,19 +442,19 @@ constexpr auto kText = Shown::text;
 
 constexpr SystemCall kCalls[] = {
     {39, "getpid", sys_getpid, 0, {}},
-    {56, "clone", sys_clone, 5, {kFlags, kHex, kHex, kHex, kHex}},
+    {56, "clone", sys_clone, 5, {value_names::kCloneFlags, kHex, kHex, kHex, kHex}},
     {57, "fork", sys_fork, 0, {}},
     {58, "vfork", sys_vfork, 0, {}},
     {59, "execve", sys_execve, 3, {kText, kHex, kHex}},
     {60, "exit", sys_exit, 1, {kDecimal}},
-    {61, "wait4", sys_wait4, 4, {Shown::descriptor, kHex, kFlags, kHex}},
+    {61, "wait4", sys_wait4, 4, {Shown::descriptor, kHex, value_names::kWaitOptions, kHex}},
     {110, "getppid", sys_getppid, 0, {}},
     {158, "arch_prctl", sys_arch_prctl, 2, {kFlags, kHex}},
     {186, "gettid", sys_gettid, 0, {}},
-    {202, "futex", sys_futex, 6, {kHex, kFlags, kDecimal, kHex, kHex, kHex}},
+    {202, "futex", sys_futex, 6, {kHex, value_names::kFutexOperations, kDecimal, kHex, kHex, kHex}},
     {218, "set_tid_address", sys_set_tid_address, 1, {kHex}},
     {231, "exit_group", sys_exit_group, 1, {kDecimal}},
-    {247, "waitid", sys_waitid, 5, {kDecimal, kDecimal, kHex, kFlags, kHex}},
+    {247, "waitid", sys_waitid, 5, {kDecimal, kDecimal, kHex, value_names::kWaitOptions, kHex}},
     {273, "set_robust_list", sys_set_robust_list, 2, {kHex, kDecimal}},
     {274, "get_robust_list", sys_get_robust_list, 3, {kDecimal, kHex, kHex}},
     {322, "execveat", sys_execveat, 5, {Shown::descriptor, kText, kHex, kHex, kFlags}},

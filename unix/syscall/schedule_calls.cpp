@@ -1,13 +1,16 @@
 // Limits, usage, priorities, CPUs, and what prctl sets.
 
 #include <algorithm>
+#include <span>
 
 #include <vellum/unix/lifecycle.hpp>
 #include <vellum/unix/signals.hpp>
 #include <vellum/unix/system_call.hpp>
 #include <vellum/unix/user_memory.hpp>
 
+#include "capability_control.hpp"
 #include "usage.hpp"
+#include "value_names.hpp"
 
 namespace vellum::unix {
 
@@ -37,13 +40,14 @@ Result<Limit> exchange_limit(std::int32_t id, std::uint64_t which, const Limit* 
     return Errno::no_process;
   }
   const Credentials& who = this_process().credentials;
-  if (process != &this_process() && !who.is_superuser() && who.user.real != process->credentials.user.real) {
+  if (process != &this_process() && !who.has(Capability::exceed_limits) &&
+      who.user.real != process->credentials.user.real) {
     return Errno::not_permitted;
   }
   Limit& limit = process->limits.values[which];
   const Limit before = limit;
   if (wanted != nullptr) {
-    if (wanted->hard > limit.hard && !who.is_superuser()) {
+    if (wanted->hard > limit.hard && !who.has(Capability::exceed_limits)) {
       return Errno::not_permitted;
     }
     limit = *wanted;
@@ -187,31 +191,60 @@ Result<std::uint64_t> sys_sched_rr_get_interval(const Arguments& arguments) {
   return 0;
 }
 
-constexpr std::uint64_t kFirstCpu = 1;  // the set of the only one
+// A set of CPUs as Linux passes it, cut off after 64 of them.
+using LinuxCpuSet = std::uint64_t;
+
+Thread* thread_by_id(std::int32_t id) VELLUM_REQUIRES(process_lock) {
+  return id == 0 ? &this_thread() : process_system().find_thread(ProcessId(id));
+}
 
 Result<std::uint64_t> sys_sched_setaffinity(const Arguments& arguments) {
-  VELLUM_TRY(check_thread(arguments.integer(0)));
-  if (arguments.value[1] == 0) {
+  LinuxCpuSet wanted = 0;
+  const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(arguments.value[1], sizeof(wanted)));
+  VELLUM_TRY(copy_in(std::as_writable_bytes(std::span(&wanted, 1)).first(size), arguments.address(2)));
+  const LockGuard guard(process_lock);
+  Thread* const thread = thread_by_id(arguments.integer(0));
+  if (thread == nullptr) {
+    return Errno::no_process;
+  }
+  const Credentials& who = this_process().credentials;
+  const Credentials& whose = thread->process->credentials;
+  if (!who.has(Capability::set_priority) && who.user.effective != whose.user.effective &&
+      who.user.effective != whose.user.real) {
+    return Errno::not_permitted;
+  }
+  Scheduler& scheduler = process_system().scheduler;
+  const CpuMask cpus = static_cast<CpuMask>(wanted) & scheduler.online();
+  if (cpus == 0) {
     return Errno::invalid;
   }
-  const auto first = VELLUM_TRY(read_user<std::uint8_t>(arguments.address(2)));
-  return (first & kFirstCpu) != 0 ? Result<std::uint64_t>(0) : Errno::invalid;
+  scheduler.set_affinity(*thread, cpus);
+  return 0;
 }
 
 Result<std::uint64_t> sys_sched_getaffinity(const Arguments& arguments) {
-  if (arguments.value[1] < sizeof(kFirstCpu) || (arguments.value[1] & (sizeof(kFirstCpu) - 1)) != 0) {
+  if (arguments.value[1] < sizeof(LinuxCpuSet) || (arguments.value[1] & (sizeof(LinuxCpuSet) - 1)) != 0) {
     return Errno::invalid;
   }
-  VELLUM_TRY(check_thread(arguments.integer(0)));
-  VELLUM_TRY(write_user(arguments.address(2), kFirstCpu));
-  return sizeof(kFirstCpu);
+  LinuxCpuSet cpus = 0;
+  {
+    const LockGuard guard(process_lock);
+    const Thread* const thread = thread_by_id(arguments.integer(0));
+    if (thread == nullptr) {
+      return Errno::no_process;
+    }
+    cpus = thread->affinity & process_system().scheduler.online();
+  }
+  VELLUM_TRY(write_user(arguments.address(2), cpus));
+  return sizeof(cpus);
 }
 
 Result<std::uint64_t> sys_getcpu(const Arguments& arguments) {
-  for (unsigned i = 0; i < 2; ++i) {
-    if (arguments.value[i] != 0) {
-      VELLUM_TRY(write_user<std::uint32_t>(arguments.address(i), 0));
-    }
+  if (arguments.value[0] != 0) {
+    VELLUM_TRY(write_user<std::uint32_t>(arguments.address(0), this_thread().cpu));
+  }
+  if (arguments.value[1] != 0) {
+    VELLUM_TRY(write_user<std::uint32_t>(arguments.address(1), 0));  // there is one node
   }
   return 0;
 }
@@ -236,7 +269,8 @@ Result<std::uint64_t> sys_setpriority(const Arguments& arguments) {
   (void)VELLUM_TRY(sys_getpriority(arguments));
   if (arguments.integer(2) < 0) {
     const LockGuard guard(process_lock);
-    return this_process().credentials.is_superuser() ? Result<std::uint64_t>(0) : Errno::access_denied;
+    const bool permitted = this_process().credentials.has(Capability::set_priority);
+    return permitted ? Result<std::uint64_t>(0) : Errno::access_denied;
   }
   return 0;
 }
@@ -259,7 +293,6 @@ Result<std::uint64_t> prctl_name(Process& process, VirtAddr name, bool sets) {
 }
 
 Result<std::uint64_t> sys_prctl(const Arguments& arguments) {
-  constexpr std::uint64_t kHighestCapability = 40;
   Process& process = this_process();
   const std::uint64_t value = arguments.value[1];
   switch (arguments.integer(0)) {
@@ -284,8 +317,11 @@ Result<std::uint64_t> sys_prctl(const Arguments& arguments) {
       return prctl_name(process, arguments.address(1), true);
     case 16:  // PR_GET_NAME
       return prctl_name(process, arguments.address(1), false);
+    case 7:   // PR_GET_KEEPCAPS
+    case 8:   // PR_SET_KEEPCAPS
     case 23:  // PR_CAPBSET_READ
-      return value <= kHighestCapability ? Result<std::uint64_t>(1) : Errno::invalid;
+    case 24:  // PR_CAPBSET_DROP
+      return prctl_capabilities(arguments.integer(0), value);
     case 29:  // PR_SET_TIMERSLACK
       return 0;
     case 30:  // PR_GET_TIMERSLACK
@@ -308,51 +344,13 @@ Result<std::uint64_t> sys_personality(const Arguments& arguments) {
   return arguments.value[0] == kAsk || arguments.value[0] == 0 ? Result<std::uint64_t>(0) : Errno::invalid;
 }
 
-// --- capabilities: root has all, others none
-
-struct CapabilityHeader {
-  std::uint32_t version;
-  std::int32_t process;
-};
-constexpr std::uint32_t kCapabilityVersion = 0x20080522;
-
-Result<std::uint64_t> sys_capget(const Arguments& arguments) {
-  const auto header = VELLUM_TRY(read_user<CapabilityHeader>(arguments.address(0)));
-  if (header.version != kCapabilityVersion) {
-    VELLUM_TRY(write_user(arguments.address(0), CapabilityHeader{kCapabilityVersion, header.process}));
-    return arguments.value[1] == 0 ? Result<std::uint64_t>(0) : Errno::invalid;
-  }
-  if (header.process < 0) {
-    return Errno::invalid;
-  }
-  if (arguments.value[1] == 0) {
-    return 0;
-  }
-  std::uint32_t sets[6] = {};
-  {
-    const LockGuard guard(process_lock);
-    const Process* const process =
-        header.process == 0 ? &this_process() : process_system().find_process(ProcessId(header.process));
-    if (process == nullptr) {
-      return Errno::no_process;
-    }
-    if (process->credentials.is_superuser()) {  // effective and permitted, of two words
-      sets[0] = sets[1] = ~0U;
-      sets[3] = sets[4] = 0x1ff;
-    }
-  }
-  VELLUM_TRY(copy_out(arguments.address(1), std::as_bytes(std::span(sets))));
-  return 0;
-}
-
 constexpr auto kDecimal = Shown::decimal;
 constexpr auto kHex = Shown::hexadecimal;
 
 constexpr SystemCall kCalls[] = {
     {24, "sched_yield", sys_sched_yield, 0, {}},
-    {97, "getrlimit", sys_getrlimit, 2, {kDecimal, kHex}},
+    {97, "getrlimit", sys_getrlimit, 2, {value_names::kResources, kHex}},
     {98, "getrusage", sys_getrusage, 2, {Shown::descriptor, kHex}},
-    {125, "capget", sys_capget, 2, {kHex, kHex}},
     {135, "personality", sys_personality, 1, {Shown::flags}},
     {140, "getpriority", sys_getpriority, 2, {kDecimal, kDecimal}},
     {141, "setpriority", sys_setpriority, 3, {kDecimal, kDecimal, Shown::descriptor}},
@@ -364,10 +362,10 @@ constexpr SystemCall kCalls[] = {
     {147, "sched_get_priority_min", sys_sched_get_priority_min, 1, {kDecimal}},
     {148, "sched_rr_get_interval", sys_sched_rr_get_interval, 2, {kDecimal, kHex}},
     {157, "prctl", sys_prctl, 5, {kDecimal, kHex, kHex, kHex, kHex}},
-    {160, "setrlimit", sys_setrlimit, 2, {kDecimal, kHex}},
+    {160, "setrlimit", sys_setrlimit, 2, {value_names::kResources, kHex}},
     {203, "sched_setaffinity", sys_sched_setaffinity, 3, {kDecimal, kDecimal, kHex}},
     {204, "sched_getaffinity", sys_sched_getaffinity, 3, {kDecimal, kDecimal, kHex}},
-    {302, "prlimit64", sys_prlimit64, 4, {kDecimal, kDecimal, kHex, kHex}},
+    {302, "prlimit64", sys_prlimit64, 4, {kDecimal, value_names::kResources, kHex, kHex}},
     {309, "getcpu", sys_getcpu, 3, {kHex, kHex, kHex}},
 };
 

@@ -7,6 +7,7 @@
 #include <vellum/unix/user_memory.hpp>
 
 #include "linux_time.hpp"
+#include "value_names.hpp"
 
 namespace vellum::unix {
 
@@ -359,19 +360,19 @@ constexpr auto kDecimal = Shown::decimal;
 constexpr auto kHex = Shown::hexadecimal;
 
 constexpr SystemCall kCalls[] = {
-    {13, "rt_sigaction", sys_rt_sigaction, 4, {kDecimal, kHex, kHex, kDecimal}},
+    {13, "rt_sigaction", sys_rt_sigaction, 4, {value_names::kSignals, kHex, kHex, kDecimal}},
     {14, "rt_sigprocmask", sys_rt_sigprocmask, 4, {kDecimal, kHex, kHex, kDecimal}},
     {15, "rt_sigreturn", sys_rt_sigreturn, 0, {}},
     {34, "pause", sys_pause, 0, {}},
-    {62, "kill", sys_kill, 2, {Shown::descriptor, kDecimal}},
+    {62, "kill", sys_kill, 2, {Shown::descriptor, value_names::kSignals}},
     {127, "rt_sigpending", sys_rt_sigpending, 2, {kHex, kDecimal}},
     {128, "rt_sigtimedwait", sys_rt_sigtimedwait, 4, {kHex, kHex, kHex, kDecimal}},
     {129, "rt_sigqueueinfo", sys_rt_sigqueueinfo, 3, {kDecimal, kDecimal, kHex}},
     {130, "rt_sigsuspend", sys_rt_sigsuspend, 2, {kHex, kDecimal}},
     {131, "sigaltstack", sys_sigaltstack, 2, {kHex, kHex}},
-    {200, "tkill", sys_tkill, 2, {kDecimal, kDecimal}},
+    {200, "tkill", sys_tkill, 2, {kDecimal, value_names::kSignals}},
     {219, "restart_syscall", sys_restart_syscall, 0, {}},
-    {234, "tgkill", sys_tgkill, 3, {kDecimal, kDecimal, kDecimal}},
+    {234, "tgkill", sys_tgkill, 3, {kDecimal, kDecimal, value_names::kSignals}},
     {297, "rt_tgsigqueueinfo", sys_rt_tgsigqueueinfo, 4, {kDecimal, kDecimal, kDecimal, kHex}},
 };
 

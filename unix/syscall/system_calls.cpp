@@ -12,9 +12,9 @@ namespace vellum::unix {
 
 namespace {
 
-bool is_superuser() {
+bool may(Capability what) {
   const LockGuard guard(process_lock);
-  return this_process().credentials.is_superuser();
+  return this_process().credentials.has(what);
 }
 
 struct SystemName {
@@ -41,7 +41,7 @@ Result<std::uint64_t> sys_uname(const Arguments& arguments) {
 }
 
 Result<std::uint64_t> set_name(char (&name)[65], const Arguments& arguments) {
-  if (!is_superuser()) {
+  if (!may(Capability::administer)) {
     return Errno::not_permitted;
   }
   const std::int32_t size = arguments.integer(1);
@@ -121,7 +121,7 @@ Result<std::uint64_t> sys_reboot(const Arguments& arguments) {
   constexpr std::uint32_t kRestartCommand = 0xA1B2C3D4;
   constexpr std::uint32_t kKeysOn = 0x89ABCDEF;
   constexpr std::uint32_t kKeysOff = 0;
-  if (!is_superuser()) {
+  if (!may(Capability::boot)) {
     return Errno::not_permitted;
   }
   const auto second = static_cast<std::uint32_t>(arguments.value[1]);
@@ -152,7 +152,7 @@ Result<std::uint64_t> sys_syslog(const Arguments& arguments) {
   if (action < 0 || action > kMostAction) {
     return Errno::invalid;
   }
-  if (!is_superuser()) {
+  if (!may(Capability::read_log)) {
     return Errno::not_permitted;
   }
   return action == kSizeBuffer ? kBufferSize : 0;

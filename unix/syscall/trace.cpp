@@ -48,8 +48,35 @@ void show_text(TextSink& text, VirtAddr at) {
   text.text(ended ? "\"" : "\"...");
 }
 
+// PROT_READ|PROT_WRITE, MADV_FREE, O_RDONLY|0x400000: names, and what has none in hexadecimal.
+void show_named(TextSink& text, const ValueNames& names, std::uint64_t value) {
+  std::uint64_t rest = value;
+  bool is_first = true;
+  const auto show = [&](const NamedValue& named) {
+    text.text(is_first ? "" : "|").text(named.name);
+    is_first = false;
+  };
+  for (const NamedValue& named : names.values) {
+    const bool is_choice = (named.value & ~names.choice) == 0 && (names.choice != 0 || named.value == 0);
+    if (is_choice && (value & names.choice) == named.value && (names.choice != 0 || value == 0)) {
+      show(named);
+      rest &= ~names.choice;
+    } else if (!is_choice && (rest & named.value) == named.value) {
+      show(named);
+      rest &= ~named.value;
+    }
+  }
+  if (rest != 0 || is_first) {
+    text.text(is_first ? "" : "|").text(rest == 0 ? "" : "0x").hexadecimal(rest);
+  }
+}
+
 void show_argument(TextSink& text, Shown shown, std::uint64_t value) {
-  switch (shown) {
+  if (shown.names() != nullptr) {
+    show_named(text, *shown.names(), value);
+    return;
+  }
+  switch (shown.kind()) {
     case Shown::decimal:
       text.signed_decimal(static_cast<std::int64_t>(value));
       return;
@@ -63,7 +90,7 @@ void show_argument(TextSink& text, Shown shown, std::uint64_t value) {
     case Shown::bytes:
     case Shown::flags:
       if (value == 0) {
-        text.text(shown == Shown::flags ? "0" : "NULL");
+        text.text(shown.kind() == Shown::flags ? "0" : "NULL");
       } else {
         text.text("0x").hexadecimal(value);
       }

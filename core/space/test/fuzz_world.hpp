@@ -37,6 +37,7 @@ class FuzzWorld {
         oracle_(layout(), system_.memory().total_count()) {
     ProgramRecord::of_process().begin(F::kName, options);
     system_.vm().nodes.set_swap(swap_);
+    system_.vm().most_in_order = 8;
     if constexpr (!F::restricts(F::kLevels)) {
       for (unsigned cpu = 0; cpu < kCpus; ++cpu) {
         const hosted::CpuScope scope(machine(), CpuIndex(cpu));

@@ -58,7 +58,7 @@ boot_common:
         btl     $29, %edx
         jnc     no_long_mode
 
-        movl    $(1 << 5), %eax         // CR4.PAE
+        movl    $(1 << 5 | 1 << 9), %eax // CR4: PAE, OSFXSR
         movl    %eax, %cr4
         movl    $PHYSICAL(boot_root), %eax
         movl    %eax, %cr3
@@ -105,6 +105,7 @@ boot_high:
         ud2
 
         .section .boot.data, "aw", @progbits
+        .globl  boot_gdt, boot_root
         .balign 16
 boot_gdt:
         .quad   0

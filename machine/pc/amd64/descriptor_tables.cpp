@@ -85,7 +85,8 @@ constexpr unsigned kGlobalEntries = 10;
 };
 [[gnu::section(".tables")]] alignas(kPageSize) constinit Gate gates[256] = {};
 static_assert(sizeof(gates) == kPageSize);
-alignas(kPageSize) constinit std::byte own_stacks[kOwnStacks][8192] = {};
+alignas(kPageSize) constinit std::byte own_stacks[kOwnStacks][CpuBlock::kTrapStack] = {};
+static_assert(sizeof(CpuBlock::trap_stacks) == sizeof(own_stacks));
 
 }  // namespace
 
@@ -104,45 +105,25 @@ namespace {
 constexpr unsigned kTrapStubSize = 16;
 constexpr std::uint16_t kGlobalTableLimit = kGlobalEntries * sizeof(std::uint64_t) - 1;
 
+// Where the kernel's own tables show the gates.
+constinit VirtAddr gates_in_use{0};
+
 // A system descriptor of two entries.
-void describe(std::uint16_t selector, std::uint8_t type, std::uint64_t base, std::uint64_t size) {
+void describe(std::uint64_t* table, std::uint16_t selector, std::uint8_t type, std::uint64_t base, std::uint64_t size) {
   const std::uint64_t limit = size - 1;
-  global_table[selector / 8] = (limit & 0xFFFF) | (base & 0xFFFFFF) << 16 | std::uint64_t{type} << 40 |
-                               (limit >> 16 & 0xF) << 48 | (base >> 24 & 0xFF) << 56;
-  global_table[selector / 8 + 1] = base >> 32;
+  table[selector / 8] = (limit & 0xFFFF) | (base & 0xFFFFFF) << 16 | std::uint64_t{type} << 40 |
+                        (limit >> 16 & 0xF) << 48 | (base >> 24 & 0xFF) << 56;
+  table[selector / 8 + 1] = base >> 32;
 }
 
-void fill_task_state() {
-  TaskState& state = vellum_task_state.state;
+void fill_task_state(TaskState& state, std::byte (*stacks)[CpuBlock::kTrapStack]) {
   for (unsigned i = 0; i < kOwnStacks; ++i) {
-    state.interrupt_stacks[i] = reinterpret_cast<std::uint64_t>(own_stacks[i] + sizeof(own_stacks[i]));
+    state.interrupt_stacks[i] = reinterpret_cast<std::uint64_t>(stacks[i] + CpuBlock::kTrapStack);
   }
   state.io_map_offset = sizeof(TaskState);
-  describe(kTaskSelector, kAvailableTask, reinterpret_cast<std::uint64_t>(&vellum_task_state), sizeof(TaskState));
 }
 
-void fill_gates(const char* stubs) {
-  for (unsigned vector = 0; vector < 256; ++vector) {
-    const auto stub = reinterpret_cast<std::uint64_t>(stubs + vector * kTrapStubSize);
-    gates[vector] = {
-        .offset_low = static_cast<std::uint16_t>(stub),
-        .selector = kKernelCode,
-        .interrupt_stack = own_stack_of(vector),
-        .type = static_cast<std::uint8_t>(kInterruptGate | (program_may_raise(vector) ? kUserLevel : 0)),
-        .offset_middle = static_cast<std::uint16_t>(stub >> 16),
-        .offset_high = static_cast<std::uint32_t>(stub >> 32),
-        .reserved = 0,
-    };
-  }
-}
-
-}  // namespace
-
-void load_descriptor_tables() {
-  fill_task_state();
-  fill_gates(vellum_trap_stubs);
-  const TableRegister global{kGlobalTableLimit, reinterpret_cast<std::uint64_t>(global_table)};
-  const TableRegister interrupts{sizeof(gates) - 1, reinterpret_cast<std::uint64_t>(gates)};
+void load(const TableRegister& global, const TableRegister& interrupts) {
   asm volatile(
       "lgdt %0\n\t"
       "pushq %2\n\t"
@@ -163,26 +144,68 @@ void load_descriptor_tables() {
       : "rax", "memory");
 }
 
+void fill_gates(const char* stubs) {
+  for (unsigned vector = 0; vector < 256; ++vector) {
+    const auto stub = reinterpret_cast<std::uint64_t>(stubs + vector * kTrapStubSize);
+    gates[vector] = {
+        .offset_low = static_cast<std::uint16_t>(stub),
+        .selector = kKernelCode,
+        .interrupt_stack = own_stack_of(vector),
+        .type = static_cast<std::uint8_t>(kInterruptGate | (program_may_raise(vector) ? kUserLevel : 0)),
+        .offset_middle = static_cast<std::uint16_t>(stub >> 16),
+        .offset_high = static_cast<std::uint32_t>(stub >> 32),
+        .reserved = 0,
+    };
+  }
+}
+
+}  // namespace
+
+void load_descriptor_tables() {
+  fill_task_state(vellum_task_state.state, own_stacks);
+  describe(global_table, kTaskSelector, kAvailableTask, reinterpret_cast<std::uint64_t>(&vellum_task_state),
+           sizeof(TaskState));
+  fill_gates(vellum_trap_stubs);
+  boot_cpu.task_state = reinterpret_cast<std::byte*>(&vellum_task_state);
+  load({kGlobalTableLimit, reinterpret_cast<std::uint64_t>(global_table)},
+       {sizeof(gates) - 1, reinterpret_cast<std::uint64_t>(gates)});
+}
+
+void load_descriptor_tables(CpuBlock& block) {
+  for (unsigned i = 0; i < kGlobalEntries; ++i) {
+    block.global_table[i] = global_table[i];
+  }
+  fill_task_state(*reinterpret_cast<TaskState*>(block.task_state), block.trap_stacks);
+  describe(block.global_table, kTaskSelector, kAvailableTask, reinterpret_cast<std::uint64_t>(block.task_state),
+           sizeof(TaskState));
+  load({kGlobalTableLimit, reinterpret_cast<std::uint64_t>(block.global_table)},
+       {sizeof(gates) - 1, gates_in_use.value()});
+  asm volatile("lldt %0" : : "r"(kLocalTableSelector) : "memory");
+}
+
 DescriptorTables descriptor_tables() {
   const auto address = [](const void* table) { return VirtAddr(reinterpret_cast<std::uint64_t>(table)); };
   return {.global = address(global_table), .interrupts = address(gates), .task_state = address(&vellum_task_state)};
 }
 
 VirtRange own_trap_stacks() {
-  return VirtRange::must(VirtAddr(reinterpret_cast<std::uint64_t>(own_stacks)), ByteCount(sizeof(own_stacks)));
+  const auto& state = *reinterpret_cast<const TaskState*>(this_cpu().task_state);
+  const VirtAddr end(state.interrupt_stacks[kOwnStacks - 1]);
+  return VirtRange::must(end - ByteCount(sizeof(own_stacks)), ByteCount(sizeof(own_stacks)));
 }
 
 void use_isolated_gates() { fill_gates(vellum_isolated_trap_stubs); }
 
 void prepare_descriptor_tables(const DescriptorTables& to, VirtRange local, VirtAddr double_fault_stack_top) {
   vellum_task_state.state.interrupt_stacks[own_stack_of(kDoubleFault) - 1] = double_fault_stack_top.value();
-  describe(kTaskSelector, kAvailableTask, to.task_state.value(), sizeof(TaskState));
-  describe(kLocalTableSelector, kLocalTable, local.start().value(), local.size().value());
+  describe(global_table, kTaskSelector, kAvailableTask, to.task_state.value(), sizeof(TaskState));
+  describe(global_table, kLocalTableSelector, kLocalTable, local.start().value(), local.size().value());
   // Marks the descriptor busy, for which the table must be writable; what it describes is not touched before a trap.
   asm volatile("ltr %0" : : "r"(kTaskSelector) : "memory");
 }
 
 void use_descriptor_tables(const DescriptorTables& at) {
+  gates_in_use = at.interrupts;
   const TableRegister global{kGlobalTableLimit, at.global.value()};
   const TableRegister interrupts{sizeof(gates) - 1, at.interrupts.value()};
   asm volatile("lgdt %0; lidt %1; lldt %2" : : "m"(global), "m"(interrupts), "r"(kLocalTableSelector) : "memory");

@@ -9,7 +9,6 @@ extern const char vellum_system_call_entry[];
 extern const char vellum_isolated_system_call_entry[];
 extern const char vellum_entry_text[], vellum_entry_text_end[];
 extern const char vellum_thread_start[];
-extern std::byte vellum_task_state[];
 }
 
 namespace vellum::pc {
@@ -85,6 +84,13 @@ void enable_vector_registers(const CpuFeatures& features, std::size_t room) {
   panic("the image of the vector registers is too large");
 }
 
+void enable_vector_registers_likewise() {
+  asm volatile("fninit");
+  if (saved_components != 0) {
+    write_extended_control(0, saved_components);
+  }
+}
+
 std::size_t vector_state_size() { return state_size; }
 
 void save_vector_registers(std::byte* image) {
@@ -114,20 +120,23 @@ void reset_vector_image(std::byte* image) {
 }
 
 void set_kernel_stack(VirtAddr top) {
-  this_cpu().kernel_stack_top = static_cast<Word>(top.value());
-  if ((this_cpu().user_return & PerCpu::kIsolated) == 0) {
-    store(vellum_task_state + 4, top.value());  // TaskState::kernel_stack
+  PerCpu& cpu = this_cpu();
+  cpu.kernel_stack_top = static_cast<Word>(top.value());
+  if ((cpu.user_return & PerCpu::kIsolated) == 0) {
+    store(cpu.task_state + 4, top.value());  // TaskState::kernel_stack
   }
 }
 
 void isolate_kernel(PhysAddr user_root) {
   alignas(kPageSize) static constinit std::byte entry_stack[kPageSize] = {};
   PerCpu& cpu = this_cpu();
-  cpu.entry_stack_top = reinterpret_cast<Word>(entry_stack + sizeof(entry_stack));
+  if (&cpu == &boot_cpu) {
+    cpu.entry_stack_top = reinterpret_cast<Word>(entry_stack + sizeof(entry_stack));
+  }
   cpu.kernel_root = read_cr3();
   cpu.user_root = static_cast<Word>(user_root.value());
   cpu.user_return |= PerCpu::kIsolated;
-  store(vellum_task_state + 4, cpu.entry_stack_top);
+  store(cpu.task_state + 4, cpu.entry_stack_top);
   write_msr(msr::kSystemCallEntry, reinterpret_cast<std::uint64_t>(vellum_isolated_system_call_entry));
 }
 

@@ -1,5 +1,5 @@
 // Entry and exit of the kernel: traps, interrupts and system calls. Each way in saves the registers as a TrapFrame
-// (arch.hpp) and calls C++ with it: vellum_on_trap or vellum_on_system_call. Each way back to a program goes through
+// (arch.hpp) and calls C++ with it: vellum_on_trap or PerCpu::system_call. Each way back to a program goes through
 // vellum_user_return, which first does what asks for attention (PerCpu::user_return).
 //
 // There are two sets of entries. The isolated ones are used where programs run on tables that map of the kernel only
@@ -15,6 +15,7 @@
         .set    kUserRoot, 40
         .set    kEntryStackTop, 48
         .set    kScratch, 56
+        .set    kSystemCallHandler, 64
 
         .set    kAttention, 1           // PerCpu::kAttention
 
@@ -88,7 +89,7 @@
         .endm
 
         .section .text.entry, "ax", @progbits
-        .weak   vellum_on_system_call, vellum_on_attention, vellum_renew_user_root
+        .weak   vellum_on_attention, vellum_renew_user_root
         .balign 4096
         .globl  vellum_entry_text, vellum_trap_stubs, vellum_isolated_trap_stubs
 vellum_entry_text:
@@ -250,7 +251,7 @@ system_call:
         pushq   $kSystemCall
         SAVE_REGISTERS
         movq    %rsp, %rdi
-        call    vellum_on_system_call
+        call    *%gs:kSystemCallHandler
         cmpb    $0, %gs:kUserReturn
         jne     long_user_return
         // SYSRET where it gives the program what the frame says: the two registers that it takes still hold what they

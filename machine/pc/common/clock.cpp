@@ -97,6 +97,8 @@ std::uint64_t read_calendar_clock() {
   return days_since_1970(2000 + year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
 }
 
+void stop_ticks() { set_local_timer(0, false); }
+
 void start_ticks(std::uint64_t nanoseconds) {
   set_local_timer(static_cast<std::uint32_t>(local_timer_frequency * nanoseconds / kNanosecondsPerSecond), true);
 }

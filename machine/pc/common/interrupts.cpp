@@ -1,4 +1,5 @@
 #include <vellum/base/machine.hpp>
+#include <vellum/pc/cpus.hpp>
 #include <vellum/pc/interrupts.hpp>
 
 namespace vellum::pc {
@@ -11,6 +12,13 @@ constexpr std::uint64_t kLocalApicEnable = 1U << 11;
 
 // Registers of the local APIC [intel/vol3 table 10-1].
 constexpr unsigned kEndOfInterrupt = 0xB0;
+constexpr unsigned kCommand = 0x300;
+constexpr unsigned kCommandTarget = 0x310;
+constexpr std::uint32_t kCommandPending = 1U << 12;
+constexpr std::uint32_t kAssert = 1U << 14;
+constexpr std::uint32_t kNonMaskable = 4U << 8;
+constexpr std::uint32_t kReset = 5U << 8;
+constexpr std::uint32_t kStart = 6U << 8;
 constexpr unsigned kSpurious = 0xF0;
 constexpr unsigned kTimer = 0x320;
 constexpr unsigned kLine0 = 0x350;
@@ -33,6 +41,9 @@ constexpr std::uint32_t kLevelTriggered = 1U << 15;
 constexpr unsigned kFirstVector = 0x30;
 constexpr unsigned kMostHandlers = 32;
 constexpr unsigned kTimerVector = 0xF0;
+constexpr unsigned kCallVector = 0xF1;
+constexpr unsigned kFlushVector = 0xF2;
+constexpr unsigned kNonMaskableVector = 2;
 constexpr unsigned kSpuriousVector = 0xFF;
 
 struct IoApic {
@@ -49,6 +60,7 @@ constinit IoApic io_apics[2];
 constinit Registered handlers[kMostHandlers];
 constinit unsigned handler_count = 0;
 constinit void (*tick_handler)() = nullptr;
+constinit void (*call_handler)() = nullptr;
 
 std::uint32_t read_local(unsigned offset) { return local_apic[offset / 4]; }
 void write_local(unsigned offset, std::uint32_t value) { local_apic[offset / 4] = value; }
@@ -60,6 +72,14 @@ std::uint32_t read_io(const IoApic& apic, std::uint32_t index) {
 void write_io(const IoApic& apic, std::uint32_t index, std::uint32_t value) {
   apic.registers[kSelect / 4] = index;
   apic.registers[kWindow / 4] = value;
+}
+
+void send_command(std::uint8_t apic_id, std::uint32_t command) {
+  while ((read_local(kCommand) & kCommandPending) != 0) {
+    pause();
+  }
+  write_local(kCommandTarget, std::uint32_t{apic_id} << 24);
+  write_local(kCommand, command | kAssert);
 }
 
 // Masks all lines of the two 8259 controllers, at vectors that would not be taken for exceptions [intel/8259A].
@@ -90,17 +110,32 @@ Result<void> find_io_apic(DeviceMapper map, unsigned index) {
 
 Result<void> start_interrupts(DeviceMapper map) {
   silence_old_controllers();
+  local_apic = reinterpret_cast<volatile std::uint32_t*>(VELLUM_TRY(map(kLocalApicAddress, ByteCount(kPageSize))));
+  enable_local_apic();
+  VELLUM_TRY(find_io_apic(map, 0));
+  return find_io_apic(map, 1);
+}
+
+void enable_local_apic() {
   write_msr(msr::kLocalApicBase,
             kLocalApicAddress.value() | kLocalApicEnable | (read_msr(msr::kLocalApicBase) & 0x100));
-  local_apic = reinterpret_cast<volatile std::uint32_t*>(VELLUM_TRY(map(kLocalApicAddress, ByteCount(kPageSize))));
   write_local(kSpurious, kEnabled | kSpuriousVector);
   write_local(kLine0, kMasked);
   write_local(kLine1, kMasked);
   write_local(kTimer, kMasked);
   write_local(kDivide, kDivideBy16);
-  VELLUM_TRY(find_io_apic(map, 0));
-  return find_io_apic(map, 1);
 }
+
+void send_interrupt(std::uint8_t apic_id, Message message) {
+  constexpr std::uint32_t kCommands[] = {kCallVector, kFlushVector, kNonMaskable, kReset};
+  send_command(apic_id, kCommands[static_cast<unsigned>(message)]);
+}
+
+void send_start(std::uint8_t apic_id, PhysAddr page) {
+  send_command(apic_id, kStart | static_cast<std::uint32_t>(page.value() >> kPageShift));
+}
+
+void set_call_handler(void (*handler)()) { call_handler = handler; }
 
 Result<void> register_interrupt(unsigned line, Trigger trigger, InterruptHandler handler, void* argument) {
   unsigned first = 0;
@@ -125,6 +160,21 @@ void set_tick_handler(void (*handler)()) { tick_handler = handler; }
 
 bool handle_interrupt(const TrapFrame& frame) {
   if (frame.vector == kSpuriousVector) {
+    return true;
+  }
+  wake_up();
+  if (frame.vector == kNonMaskableVector) {
+    stop_if_told();
+    return false;
+  }
+  if (frame.vector == kFlushVector) {
+    write_local(kEndOfInterrupt, 0);
+    answer_flushes();
+    return true;
+  }
+  if (frame.vector == kCallVector) {
+    write_local(kEndOfInterrupt, 0);
+    call_handler();
     return true;
   }
   if (frame.vector == kTimerVector) {

@@ -1,4 +1,5 @@
 #include <vellum/base/machine.hpp>
+#include <vellum/pc/cpus.hpp>
 
 namespace vellum::pc {
 
@@ -27,15 +28,15 @@ void load_root(PhysAddr root) {
 
 void flush_user() { load_root(PhysAddr(read_cr3())); }
 
-// Global ones too: changing CR4.PGE invalidates everything [intel/vol3 4.10.4.1].
-void flush_all() {
+}  // namespace
+
+void drop_translations() {
+  // Changing CR4.PGE invalidates everything [intel/vol3 4.10.4.1].
   const Word value = read_cr4();
   write_cr4(value & ~cr4::kGlobalPages);
   write_cr4(value);
   flush_user();
 }
-
-}  // namespace
 
 void Machine::set_root(PhysAddr root) { load_root(root); }
 
@@ -60,7 +61,7 @@ void Machine::flush_local(const TlbFlush& flush) {
     const VirtRange& range = flush.ranges[i];
     const std::uint64_t pages = pages_for(range.size()).value();
     if (pages > kMostSinglePages) {
-      flush_all();
+      drop_translations();
       return;
     }
     for (std::uint64_t page = 0; page < pages; ++page) {
@@ -69,12 +70,38 @@ void Machine::flush_local(const TlbFlush& flush) {
   }
 }
 
+#if defined(__x86_64__)
+
+void Machine::flush_remote(const CpuSet& cpus, PhysAddr /*root*/, const TlbFlush& flush) { flush_cpus(cpus, flush); }
+
+void Machine::flush_everywhere(const TlbFlush& flush) {
+  flush_local(flush);
+  flush_other_cpus(flush);
+}
+
+#else
+
+void Machine::flush_remote(const CpuSet& /*cpus*/, PhysAddr /*root*/, const TlbFlush& /*flush*/) {
+  panic("TLB flush asked of a CPU that does not run");
+}
+
+void Machine::flush_everywhere(const TlbFlush& flush) { flush_local(flush); }
+
+#endif
+
 }  // namespace vellum::pc
 
 namespace vellum {
 
 HeldLocks& held_locks() { return pc::this_cpu().held_locks; }
 
-void relax(unsigned /*rounds*/) { pc::pause(); }
+void relax(unsigned /*rounds*/) {
+#if defined(__x86_64__)
+  if (pc::this_cpu().flushes_asked.load(std::memory_order_relaxed) != 0) {
+    pc::answer_flushes();
+  }
+#endif
+  pc::pause();
+}
 
 }  // namespace vellum

@@ -1,5 +1,6 @@
 #include <vellum/base/panic.hpp>
 #include <vellum/pc/console.hpp>
+#include <vellum/pc/cpus.hpp>
 #include <vellum/pc/failure.hpp>
 #include <vellum/pc/instructions.hpp>
 #include <vellum/pc/power.hpp>
@@ -14,7 +15,7 @@ constexpr unsigned kMaxFrames = 32;
 constinit pc::FailureReport the_report = nullptr;
 constinit VirtAddr report_stack_top;
 constinit const pc::TrapFrame* unexpected_trap = nullptr;
-constinit bool failing = false;
+constinit std::atomic<unsigned> failing{0};  // one more than the number of the CPU that reports a failure
 
 // What a function with a frame pointer leaves on the stack.
 struct StackFrame {
@@ -75,12 +76,24 @@ void panic_on_trap(const TrapFrame& frame, const char* what) {
 
 void panic(const char* what, std::source_location where) {
   pc::disable_interrupts();
-  pc::print_line("panic: ", what);
-  if (failing) {
+  const unsigned cpu = pc::this_cpu().index.value();
+  unsigned reports = 0;
+  const bool again = !failing.compare_exchange_strong(reports, cpu + 1);
+#if defined(__x86_64__)
+  while (again && reports != cpu + 1) {
+    pc::stop_if_told();  // another CPU reports, and is about to say so
+  }
+  pc::stop_other_cpus();
+#endif
+  if (pc::cpu_total > 1) {
+    pc::print_line("panic: ", what, " (CPU ", cpu, " of ", pc::cpu_total, ")");
+  } else {
+    pc::print_line("panic: ", what);
+  }
+  if (again) {
     pc::print_line("  while the failure before was reported");
     pc::stop(pc::Outcome::failure);
   }
-  failing = true;
   const pc::Failure failure{.what = what,
                             .where = where,
                             .trap = unexpected_trap,

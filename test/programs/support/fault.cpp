@@ -38,7 +38,7 @@ void on_fault(int signal, siginfo_t* info, void* context) {
 }  // namespace
 
 void prepare() {
-  alignas(16) static char stack[kStackBytes];
+  alignas(16) static thread_local char stack[kStackBytes];
   stack_t alternate = {};
   alternate.ss_sp = stack;
   alternate.ss_size = sizeof stack;

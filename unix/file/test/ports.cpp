@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include <vellum/unix/process_view.hpp>
+#include <vellum/unix/system_lock.hpp>
 
 #include "world.hpp"
 
@@ -95,6 +96,9 @@ void unblock(Thread& /*thread*/) {
   const std::lock_guard guard(test::scheduler);
   test::changed.notify_all();
 }
+
+bool enter_system() { return false; }
+void leave_system() {}
 
 Nanoseconds monotonic_now() {
   return Nanoseconds(static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
@@ -194,6 +198,16 @@ Result<ProcessOwner> process_owner(ProcessId process) {
   }
   return ProcessOwner{.user = UserId(process.value() == 7 ? 1000 : 0), .group = GroupId(1000)};
 }
+Result<void> read_process_pagemap(ProcessId /*process*/, std::uint64_t first, ShowFrames /*frames*/, Transfer& to) {
+  for (std::uint64_t word = first; !to.left().is_zero(); ++word) {
+    const Result<void> put = to.put(std::as_bytes(std::span(&word, 1)));
+    if (!put.ok()) {
+      return put;
+    }
+  }
+  return {};
+}
+
 Result<void> write_process_text(ProcessId thread, ProcessText which, TextSink& sink) {
   VELLUM_TRY(process_owner(thread));
   sink.text(which == ProcessText::name ? "test" : "text\n");

@@ -1,4 +1,5 @@
 // One thread that never waits for a lock: what sleeping asks of a scheduler.
+#include <vellum/unix/system_lock.hpp>
 #include <vellum/unix/wait_queue.hpp>
 
 namespace vellum::unix {
@@ -9,6 +10,8 @@ Wakeup block_current(const std::atomic<bool>& /*woken*/, Interruptible /*interru
   panic("the only thread of a test waits for itself");
 }
 void unblock(Thread& /*thread*/) {}
+bool enter_system() { return false; }
+void leave_system() {}
 Nanoseconds monotonic_now() { return Nanoseconds(0); }
 
 }  // namespace vellum::unix

@@ -77,6 +77,16 @@ class AtomicCpuSet {
   void add(CpuIndex cpu) { words_[cpu.value() / 64].fetch_or(CpuSet::bit(cpu)); }
   void remove(CpuIndex cpu) { words_[cpu.value() / 64].fetch_and(~CpuSet::bit(cpu)); }
   [[nodiscard]] bool contains(CpuIndex cpu) const { return (words_[cpu.value() / 64].load() & CpuSet::bit(cpu)) != 0; }
+  // Whether nobody but `cpu` is in it.
+  [[nodiscard]] bool none_but(CpuIndex cpu) const {
+    for (std::size_t i = 0; i < CpuSet::kWords; ++i) {
+      const std::uint64_t own = i == cpu.value() / 64 ? CpuSet::bit(cpu) : 0;
+      if ((words_[i].load() & ~own) != 0) {
+        return false;
+      }
+    }
+    return true;
+  }
   [[nodiscard]] CpuSet snapshot() const {
     CpuSet set;
     for (std::size_t i = 0; i < CpuSet::kWords; ++i) {

@@ -20,6 +20,7 @@ class Machine {
   };
 
   [[nodiscard]] Window window(Pfn frame) const { return Window(memory_ + address_of(frame).value()); }
+  void clear_page(std::byte* page) { __builtin_memset(page, 0, kPageSize); }
   [[nodiscard]] CpuIndex current_cpu() const { return CpuIndex(0); }
   [[nodiscard]] unsigned cpu_count() const { return 1; }
   void enter_section() {}

@@ -77,8 +77,13 @@ class MemoryObject {
   void resize(ByteCount size);
   // Hands the dirty pages of a range to the pager; until it fails. Outside of sections. Errors: the pager's.
   [[nodiscard]] Result<void> write_back(IndexRange range);
+  // Gives the memory of clean pages back, lowest first, up to `most` of them, where nobody holds them and no space maps
+  // the object: the pager can bring them again. Returns how many. Outside of sections.
+  [[nodiscard]] PageCount drop_clean(PageCount most);
 
   [[nodiscard]] ObjectStore<F>& store() { return store_; }
+  // Whether a space maps it, or has not yet forgotten that it did.
+  [[nodiscard]] bool is_mapped();
   void add_mapping(Mapping<F>& mapping);
   void remove_mapping(Mapping<F>& mapping);
 
@@ -107,12 +112,13 @@ class MemoryObject {
     [[nodiscard]] IndexRange range() const { return IndexRange::must(first, last - first + PageCount(1)); }
   };
   void take_pages(PageCount keep, Batch& batch);
+  void take_clean(IndexRange range, std::uint64_t most, Batch& batch) VELLUM_REQUIRES(lock_);
   void release(const Batch& batch);
   void unmap(IndexRange pages);
   void clear_tail(ByteCount size);
   void mark_dirty(PageIndex index, TlbGather<F>& gather);
   [[nodiscard]] Result<void> write_back_page(PageIndex index);
-  [[nodiscard]] bool clean(PageIndex index);
+  [[nodiscard]] std::optional<Pfn> clean(PageIndex index);
   template <class Visitor>
   void for_each_mapping_of(IndexRange range, Visitor visit) VELLUM_REQUIRES(lock_);
   template <class Visitor>

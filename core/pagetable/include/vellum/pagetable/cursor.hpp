@@ -54,7 +54,13 @@ class [[nodiscard]] Cursor {
   // until it returns false. Neighbours that mean the same may come apart. Before prepare().
   template <class Visitor>
   void for_each(VpnRange range, Visitor&& visit) {
-    (void)visit_node(*covering_, range, visit);
+    (void)visit_node<Extent::in_range>(*covering_, range, visit);
+  }
+  // The same, but what is found is given whole, as far as one run goes, also where it begins before `range` or ends
+  // after it.
+  template <class Visitor>
+  void for_each_whole(VpnRange range, Visitor&& visit) {
+    (void)visit_node<Extent::whole>(*covering_, range, visit);
   }
 
   // What the following change needs. `fill` also makes room where nothing is mapped; `clear` only where something is.
@@ -108,7 +114,8 @@ class [[nodiscard]] Cursor {
   void protect_slots(Node& node, unsigned first, unsigned last, Prot prot) VELLUM_REQUIRES(node.lock);
   void tidy_edge(Node& node, unsigned slot) VELLUM_REQUIRES(node.lock);
 
-  template <class Visitor>
+  enum class Extent : std::uint8_t { in_range, whole };
+  template <Extent extent, class Visitor>
   bool visit_node(Node& node, VpnRange range, Visitor& visit);
 
   Tree& tree_;
@@ -127,7 +134,7 @@ class [[nodiscard]] Cursor {
 // The visit of a locked node; below it, each child is locked in its turn. The analysis cannot follow the covering
 // node's lock from lock() to here.
 template <PageTableFormat F>
-template <class Visitor>
+template <typename Cursor<F>::Extent extent, class Visitor>
 bool Cursor<F>::visit_node(Node& node, VpnRange range, Visitor& visit) {
   node.lock.assert_held();
   const unsigned last = tables_.slot_of(node, range.last());
@@ -136,25 +143,30 @@ bool Cursor<F>::visit_node(Node& node, VpnRange range, Visitor& visit) {
   while (slot <= last) {
     const bool more = index < node.runs() && node.run(index).first() <= last;
     if (more && node.run(index).first() <= slot) {
-      const unsigned end = node.run(index).last() < last ? node.run(index).last() : last;
-      const VpnRange covered =
-          VpnRange::must(tables_.page_of(node, slot), tables_.span(node) * (end - slot + 1)).intersection(range);
-      if (!visit(covered, node.run(index).meaning())) {
+      const RunValue run = node.run(index).value();
+      VpnRange covered =
+          VpnRange::must(tables_.page_of(node, run.first()), tables_.span(node) * (run.last() - run.first() + 1));
+      if constexpr (extent == Extent::in_range) {
+        covered = covered.intersection(range);
+      }
+      if (!visit(covered, run.meaning())) {
         return false;
       }
-      slot = end + 1;
+      slot = run.last() + 1;
       ++index;
       continue;
     }
-    if (node.owning_children == 0) {
-      slot = more ? node.run(index).first() : last + 1;
+    // What no run covers is empty, or a child that owns meaning.
+    const unsigned end = more ? node.run(index).first() : last + 1;
+    slot = node.owning_children == 0 ? end : tables_.next_entry(node, slot, end - 1);
+    if (slot == end) {
       continue;
     }
     const Entry entry = tables_.load(node, slot);
     if (tables_.state(entry, node) == EntryState::table) {
       Node& child = tables_.child(entry, node);
       const LockGuard guard(child.lock);
-      if (!visit_node(child, part(node, slot, range), visit)) {
+      if (!visit_node<extent>(child, part(node, slot, range), visit)) {
         return false;
       }
     }

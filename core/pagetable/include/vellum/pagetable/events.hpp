@@ -17,8 +17,10 @@ enum class MemoryEvent : std::uint8_t {
   reused,         // a write to a page that nobody shares any more, or that was clean
   swapped_in,
   table_made,
-  flushed,    // the CPU that changed a table flushed its own TLB
-  shot_down,  // and interrupted others, for theirs
+  table_dropped,
+  table_restored,  // its entries were compared with those of a snapshot
+  flushed,         // the CPU that changed a table flushed its own TLB
+  shot_down,       // and interrupted others, for theirs
   kCount,
 };
 

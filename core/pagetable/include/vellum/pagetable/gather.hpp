@@ -41,7 +41,8 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
  public:
   // Inside an epoch section on `cpu`, which must last until finish(). Backings that lose their last run go to
   // `dropped`; without, no run may lose its last.
-  TlbGather(Tree& tree, CpuIndex cpu, DroppedBackings* dropped = nullptr) : tree_(tree), cpu_(cpu), dropped_(dropped) {}
+  TlbGather(Tree& tree, CpuIndex cpu, DroppedBackings* dropped = nullptr)
+      : tree_(tree), memory_(tree.store.memory()), cpu_(cpu), dropped_(dropped) {}
   ~TlbGather() { VELLUM_CHECK(!pending()); }
   TlbGather(const TlbGather&) = delete;
   TlbGather& operator=(const TlbGather&) = delete;
@@ -62,7 +63,15 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
   }
   // An entry that named a frame is gone: one reference less, after the flush (where many are waiting they are flushed
   // at once), and the frame is free when that was the last.
-  void release_frame(Pfn frame);
+  void release_frame(Pfn frame) {
+    Frame& descriptor = memory_.frame(frame);
+    if (descriptor.share() == 1 && descriptor.kind() != FrameKind::zero_page) [[likely]] {
+      descriptor.release_last();
+      free_later(frame, descriptor);
+    } else {
+      release_shared_frame(frame, descriptor);
+    }
+  }
   // Whether the next release_frame() may flush at once; and, for who has flushed all that must forget them, letting the
   // frames go that wait.
   [[nodiscard]] bool is_full() const { return shared_frames_.is_full(); }
@@ -96,9 +105,14 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
   void finish_pending();
   void send_flush();
   void release_tables();
-  void drop_frame(Pfn frame);
+  void release_shared_frame(Pfn frame, const Frame& descriptor);
+  void free_later(Pfn frame, Frame& descriptor) {
+    descriptor.set_next(frames_);
+    frames_ = frame;
+  }
 
   Tree& tree_;
+  PhysicalMemory& memory_;
   CpuIndex cpu_;
   TlbFlush flush_;
   std::uint64_t pages_by_name_ = 0;

@@ -120,6 +120,7 @@ struct alignas(kCacheLine) Node : EpochEntry {
   std::uint16_t owning_children VELLUM_GUARDED_BY(lock) = 0;  // L
   std::uint8_t granted VELLUM_GUARDED_BY(lock) = 0;  // L  Prot bits that entries here may grant (an upper bound)
   std::atomic<std::uint16_t> run_count{0};           // S
+  std::atomic<std::uint16_t> occupied{0};            // A  sixteenths of the table that may have entries (upper bound)
   std::atomic<std::uint32_t> share{1};               // A  entries that name this node (a root: its holder)
   std::atomic<std::uint32_t> sequence{0};            // A  odd while runs change
   std::atomic<std::uint32_t> held{0};                // A  slots that a cursor holds from here; written under lock
@@ -139,6 +140,8 @@ struct alignas(kCacheLine) Node : EpochEntry {
     return slots != 0 && slot + 1U >= (slots & 0xFFFFU) && slot <= slots >> 16U;
   }
 
+  // The run that covers a slot. Needs the lock.
+  [[nodiscard]] std::optional<RunValue> run_at(unsigned slot) const VELLUM_REQUIRES(lock);
   // The meaning that this node's runs give to a slot. Needs the lock.
   [[nodiscard]] std::optional<Meaning> meaning_at(unsigned slot) const VELLUM_REQUIRES(lock);
   // The same without the lock, inside an epoch section: some state that was true during the call.
@@ -152,12 +155,16 @@ struct alignas(kCacheLine) Node : EpochEntry {
     return runs() == 1 && run(0).first() == 0 && run(0).last() == slot_count - 1U;
   }
 
+  [[nodiscard]] bool has_room(unsigned extra) const VELLUM_REQUIRES(lock) { return runs() + extra <= run_capacity(); }
   // Makes room for `extra` more runs, so that the functions below cannot fail. Error: no_memory, nothing changed.
   [[nodiscard]] Result<void> reserve_runs(unsigned extra) VELLUM_REQUIRES(lock);
   // Gives slots first..last a meaning or, with null, none. Returns how many of them meant something before. Takes a
   // reference to the backing for each run that it makes, drops those of the runs that go. Joins neighbours that mean
   // the same. Needs room for two runs.
   unsigned assign(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) VELLUM_REQUIRES(lock);
+  // Gives slots that mean nothing a value without a backing; `index` is that of the first run behind them. Needs room
+  // for one run.
+  void fill(unsigned index, RunValue value) VELLUM_REQUIRES(lock);
   // Changes the rights of what first..last mean. Needs room for two runs.
   void set_prot(unsigned first, unsigned last, Prot prot, MeaningSink& sink) VELLUM_REQUIRES(lock);
   // Copies another node's runs into this node, which has none; takes references. Error: no_memory, nothing changed.
@@ -179,6 +186,10 @@ struct alignas(kCacheLine) Node : EpochEntry {
     RunBlock* block = spill.load(std::memory_order_relaxed);
     return block != nullptr ? block->capacity : kInlineRuns;
   }
+  unsigned assign_any(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) VELLUM_REQUIRES(lock);
+  void open_gap(Run* array, unsigned index) VELLUM_REQUIRES(lock);
+  void close_gap(Run* array, unsigned index) VELLUM_REQUIRES(lock);
+  [[nodiscard]] unsigned cut(unsigned index, const RunValue& run, unsigned first, unsigned last) VELLUM_REQUIRES(lock);
   // Puts the first `made` of `values` in the place of the runs [from, to).
   void substitute(unsigned from, unsigned to, const RunValue* values, unsigned made, MeaningSink& sink)
       VELLUM_REQUIRES(lock);

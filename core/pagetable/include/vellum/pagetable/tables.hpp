@@ -35,6 +35,14 @@ class Tables {
   void set(Node& node, unsigned slot, Entry entry) const {
     const auto window = machine().window(node.table);
     __atomic_store_n(entries(window.data()) + slot, entry.bits, __ATOMIC_RELEASE);
+    if (entry.bits != 0) {
+      const auto part = static_cast<std::uint16_t>(1U << part_of(node, slot));
+      node.occupied.store(node.occupied.load(std::memory_order_relaxed) | part, std::memory_order_relaxed);
+    }
+  }
+  // The first slot from `from` to `last` whose entry is not empty; last + 1 where there is none. Under the node's lock.
+  [[nodiscard]] unsigned next_entry(const Node& node, unsigned from, unsigned last) const {
+    return from <= last && load(node, from).bits != 0 ? from : search_entry(node, from, last);
   }
   // The entry that was there, with what the hardware marked up to the last moment.
   Entry exchange(Node& node, unsigned slot, Entry entry) const {
@@ -58,11 +66,17 @@ class Tables {
   [[nodiscard]] Node& child(Entry entry, const Node& node) const {
     return *memory().frame(Codec::frame(entry, node.level)).template owner<Node>();
   }
-  // The node that an entry of `level` names if the hardware writes through it, which means that only this entry names
-  // the node (or that it is an object's); null where it names none or more must be looked at.
-  [[nodiscard]] Node* written_child(Entry entry, unsigned level) const {
+  // The node that an entry of `level` names, where it is plain that only this entry names it, or that it is an
+  // object's: the hardware writes through it. Null for all other entries.
+  [[nodiscard]] Node* own_child(Entry entry, unsigned level) const {
+    if (!F::restricts(level)) {
+      Node* const node = Codec::state(entry, level) == EntryState::table
+                             ? memory().frame(F::frame(entry, level)).template owner<Node>()
+                             : nullptr;
+      return node != nullptr && node->share.load(std::memory_order_acquire) == 1 ? node : nullptr;
+    }
     constexpr std::uint64_t kLooked = X86EntryBits::kPresent | X86EntryBits::kWrite | X86EntryBits::kPageSize;
-    if (!F::restricts(level) || (entry.bits & kLooked) != (X86EntryBits::kPresent | X86EntryBits::kWrite)) {
+    if ((entry.bits & kLooked) != (X86EntryBits::kPresent | X86EntryBits::kWrite)) {
       return nullptr;
     }
     return memory().frame(F::frame(entry, level)).template owner<Node>();
@@ -93,6 +107,15 @@ class Tables {
   // True where a translation made from the old entry could do what the new one forbids.
   bool limit(Node& node, unsigned slot, Prot prot) const VELLUM_REQUIRES(node.lock);
 
+  // --- pages of a leaf
+  // -----------------------------------------------------------------------------------------------------------
+
+  // Takes the pages and swap slots out of first..last.
+  void clear_pages(Node& leaf, unsigned first, unsigned last, TlbGather<F>& gather) const VELLUM_REQUIRES(leaf.lock);
+  // limit() for all entries of first..last.
+  void limit_pages(Node& leaf, unsigned first, unsigned last, Prot prot, TlbGather<F>& gather) const
+      VELLUM_REQUIRES(leaf.lock);
+
   // --- nodes
   // ----------------------------------------------------------------------------------------------------------
 
@@ -118,8 +141,14 @@ class Tables {
  private:
   // On i386 a plain 64-bit number is aligned to 4 bytes only.
   using AlignedWord [[gnu::aligned(8)]] = std::uint64_t;
+  // Of the sixteen parts of a table that Node::occupied tells apart.
+  [[nodiscard]] static unsigned part_shift(const Node& node) {
+    return F::index_bits(node.level) > 4 ? F::index_bits(node.level) - 4 : 0;
+  }
+  [[nodiscard]] static unsigned part_of(const Node& node, unsigned slot) { return slot >> part_shift(node); }
   [[nodiscard]] static AlignedWord* entries(std::byte* table) { return reinterpret_cast<AlignedWord*>(table); }
   void tear_down(Node& node, TlbGather<F>& gather) const;
+  [[nodiscard]] unsigned search_entry(const Node& node, unsigned from, unsigned last) const;
 
   NodeStore* store_;
   PhysicalMemory* memory_;  // the store's, at hand for every step

@@ -60,6 +60,8 @@ struct Tree {
   Node* root = nullptr;             // set once, before anybody else sees the tree
   AtomicCpuSet cpus;                // CPUs that may hold translations of this tree
   std::atomic<bool> closed{false};  // fork shuts operations out
+  // Another number after what makes a way from the root to a node untrue (leaf_path.hpp).
+  std::atomic<std::uint64_t> shape{0};
 
   [[nodiscard]] PhysAddr root_address() const { return address_of(root->table); }
 };

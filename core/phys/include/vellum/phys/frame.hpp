@@ -97,12 +97,18 @@ class Frame {
   // holders did to it. The only holder need not fear a race, so it writes without a locked instruction.
   [[nodiscard]] bool release() {
     if (share() == 1) {
-      share_.store(0, std::memory_order_relaxed);
+      release_last();
       return true;
     }
     const std::uint32_t before = share_.fetch_sub(1, std::memory_order_acq_rel);
     VELLUM_ASSERT(before != 0);
     return before == 1;
+  }
+
+  // The same for a caller who knows to be the only holder.
+  void release_last() {
+    VELLUM_ASSERT(share() == 1);
+    share_.store(0, std::memory_order_relaxed);
   }
 
   // Links frames on their way to be freed, without memory of their own: only while share() is 0. Takes the place of

@@ -98,6 +98,8 @@ class PhysicalMemory {
   [[nodiscard]] Result<Pfn> allocate(Contents contents);
   // The caller is the only holder (share() == 1), or took the share count to 0.
   void free(Pfn frame) { give_back(frame, Contents::any); }
+  // The same for all of a chain that their share counts of 0 allow (Frame::set_next); `first` may be kNoFrame.
+  void free_chain(Pfn first);
   // The same for a page that the caller knows to hold zeros.
   void free_zeroed(Pfn frame) { give_back(frame, Contents::zeroed); }
 

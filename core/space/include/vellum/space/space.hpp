@@ -25,6 +25,7 @@
 #include <vellum/base/lock.hpp>
 #include <vellum/object/object.hpp>
 #include <vellum/pagetable/cursor.hpp>
+#include <vellum/pagetable/leaf_path.hpp>
 #include <vellum/space/family.hpp>
 #include <vellum/space/layout.hpp>
 #include <vellum/space/system.hpp>
@@ -117,6 +118,10 @@ class AddressSpace : public FamilyMember<F> {
   VirtAddr set_break(VirtAddr end);
   // fork(2)'s part: a space that is a copy of this one. Costs nothing for each page. Error: no_memory; nothing changed.
   [[nodiscard]] Result<AddressSpace*> fork();
+  // Makes the space mean and contain what `snapshot` does, a fork of it (or of its family) that no CPU runs and nobody
+  // changes. Costs what differs between the two, not their size. What is mapped shared shows its object as it is now.
+  // Errors: invalid (another family, or the space itself), no_memory; nothing changed.
+  [[nodiscard]] Result<void> restore(AddressSpace& snapshot);
   // A program's access was refused by the hardware. `address` may be any.
   [[nodiscard]] FaultVerdict fault(VirtAddr address, Access access);
 
@@ -147,23 +152,28 @@ class AddressSpace : public FamilyMember<F> {
   friend class VirtualMemory<F>;
   friend class TypedCache<AddressSpace<F>>;
 
-  AddressSpace(VirtualMemory<F>& system, const SpaceLayout& layout, Family<F>& family, void* counters);
+  AddressSpace(VirtualMemory<F>& system, const SpaceLayout& layout, Family<F>& family, void* per_cpu);
 
   // One for each CPU, on lines of its own.
   struct alignas(kCacheLine) PerCpu {
     std::atomic<std::int64_t> mapped{0};
+    LeafPath<F> path;  // only for the CPU itself, inside a section
     // Where unmapping left an empty table behind: it may be wanted again at once, so the last few are kept. Only for
     // the CPU itself, inside a section.
     static constexpr unsigned kKept = 6;
     Vpn emptied[kKept] = {};
     unsigned next = 0;
-
-    // Takes note of a page under an empty table; gives back the page noted longest ago, whose table is to go now.
-    [[nodiscard]] std::optional<Vpn> note_emptied(Vpn page, PageCount table_span);
   };
-  [[nodiscard]] PerCpu& counters(CpuIndex cpu) { return counters_[cpu.value() % system_.counter_slots()]; }
+  // What belongs to a CPU alone; null for those that have to share a slot.
+  [[nodiscard]] PerCpu* own_per_cpu(CpuIndex cpu) {
+    return cpu.value() < VirtualMemory<F>::kMostSlots ? &per_cpu_[cpu.value()] : nullptr;
+  }
+  [[nodiscard]] LeafPath<F>* path_of(CpuIndex cpu) {
+    PerCpu* const own = own_per_cpu(cpu);
+    return own != nullptr ? &own->path : nullptr;
+  }
   void count_mapped(CpuIndex cpu, std::int64_t pages) {
-    counters(cpu).mapped.fetch_add(pages, std::memory_order_relaxed);
+    per_cpu_[cpu.value() % VirtualMemory<F>::kMostSlots].mapped.fetch_add(pages, std::memory_order_relaxed);
   }
 
   [[nodiscard]] static Result<AddressSpace*> create_in(VirtualMemory<F>& system, const SpaceLayout& layout,
@@ -175,6 +185,7 @@ class AddressSpace : public FamilyMember<F> {
     VpnRange pages;
     Placement placement;
   };
+  [[nodiscard]] std::optional<VirtAddr> map_shortly(const Request& request);
   [[nodiscard]] Result<void> check_request(const Request& request, PageCount pages) const;
   [[nodiscard]] Result<void> check_fixed(VirtAddr address, PageCount pages) const;
   [[nodiscard]] static PageIndex first_page_of(const Request& request);
@@ -182,15 +193,17 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Result<VirtAddr> map_anywhere(const Request& request, PageCount pages);
   [[nodiscard]] Result<void> map_at(const Request& request, const Target& target);
   [[nodiscard]] Result<void> enter(const Target& target, const Meaning& meaning);
-  [[nodiscard]] PageCount alignment_of(const Request& request, PageCount pages) const;
+  [[nodiscard]] static PageCount alignment_of(PageCount pages);
   [[nodiscard]] std::optional<Vpn> place(Vpn top, PageCount pages, PageCount alignment, PageCount phase) const;
   [[nodiscard]] std::optional<Vpn> find_gap(PageCount pages, PageCount alignment, PageCount phase);
   [[nodiscard]] bool exceeds_commit(PageCount pages) const { return pages > system_.memory.total_count(); }
   [[nodiscard]] bool exceeds_size(PageCount more) const;
   [[nodiscard]] static PageCount mapped_in(Cursor<F>& cursor, VpnRange pages);
   void populate(VpnRange pages, const Request& request);
+  [[nodiscard]] bool has_page(Vpn page, Access access);
 
   // prune.cpp
+  [[nodiscard]] std::optional<Vpn> note_emptied(CpuIndex cpu, Vpn page);
   void prune(Vpn page);
 
   // protect.cpp
@@ -198,6 +211,7 @@ class AddressSpace : public FamilyMember<F> {
     PageCount pages;
     Result<void> then;
   };
+  [[nodiscard]] Result<void> permits_change(const Meaning& meaning, Prot prot, PageCount pages) const;
   [[nodiscard]] Permitted permitted_part(Cursor<F>& cursor, VpnRange pages, Prot prot) const;
 
   // fault.cpp
@@ -219,8 +233,24 @@ class AddressSpace : public FamilyMember<F> {
       VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Result<void> swap_in(Vpn page, SwapSlot slot);
   void enter_swapped_in(Vpn page, SwapSlot slot, Pfn frame);
-  // first_touch.cpp
-  [[nodiscard]] bool touch_first(Vpn page);
+  // short_fault.cpp
+  struct Covered {
+    Meaning meaning;
+    unsigned last;  // slot of the leaf
+  };
+  struct Found {
+    Vpn page;
+    Access access;
+    CpuIndex cpu;
+    Entry entry;
+  };
+  [[nodiscard]] bool fault_shortly(Vpn page, Access access);
+  [[nodiscard]] std::optional<Covered> covered_by(const Node& leaf, const LeafPath<F>& path, Vpn page)
+      VELLUM_REQUIRES(leaf.lock);
+  [[nodiscard]] bool upgrade_shortly(Node& leaf, const Covered& covered, const Found& found) VELLUM_RELEASE(leaf.lock);
+  [[nodiscard]] bool fill_in_order(Node& leaf, unsigned slot, unsigned last, Prot prot, CpuIndex cpu)
+      VELLUM_REQUIRES(leaf.lock);
+  void enter_zero_page(Node& leaf, unsigned slot, Prot prot, CpuIndex cpu) VELLUM_REQUIRES(leaf.lock);
   void enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights) VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Result<void> open_path(Vpn page, TlbGather<F>& gather);
   void allow_links(Vpn page);
@@ -233,6 +263,16 @@ class AddressSpace : public FamilyMember<F> {
   // fork.cpp
   [[nodiscard]] Result<void> share_root_with(AddressSpace& child);
 
+  // restore.cpp
+  [[nodiscard]] Result<void> restore_root(AddressSpace& snapshot, TlbGather<F>& gather);
+  [[nodiscard]] bool restore_entries(Node& to, Node& from, TlbGather<F>& gather) VELLUM_REQUIRES(to.lock, from.lock);
+  [[nodiscard]] bool restore_page(Node& to, Node& from, unsigned slot, TlbGather<F>& gather)
+      VELLUM_REQUIRES(to.lock, from.lock);
+  [[nodiscard]] bool restore_table(Node& to, Node& from, unsigned slot, TlbGather<F>& gather)
+      VELLUM_REQUIRES(to.lock, from.lock);
+  [[nodiscard]] bool restore_in_place(Node& to, Node& from, TlbGather<F>& gather);
+  [[nodiscard]] Entry share_child(Node& node, unsigned slot, Node& child) VELLUM_REQUIRES(node.lock);
+
   // query.cpp
   void add_residence(Node& node, Residence& sum);
   std::uint64_t check_node(Node& node, const Meaning* above, bool exclusive);
@@ -241,7 +281,7 @@ class AddressSpace : public FamilyMember<F> {
   SpaceLayout layout_;
   Tables<F> tables_;
   Family<F>* const family_;
-  PerCpu* const counters_;
+  PerCpu* const per_cpu_;
   // Mappings without an address go below this, as long as that is free.
   std::atomic<std::uint64_t> place_below_;
   // Bytes; at first the layout's.

@@ -22,10 +22,10 @@ class VirtualMemory {
         meaning_placement(placement),
         spaces_("address space", source, physical_memory.machine()),
         families_("fork family", source, physical_memory.machine()),
-        counters_({.name = "space counters",
-                   .object_size = ByteCount(counter_slots() * kCacheLine),
-                   .alignment = ByteCount(kCacheLine)},
-                  source, physical_memory.machine()) {}
+        per_cpu_({.name = "space, for each CPU",
+                  .object_size = ByteCount(slot_count() * kSlotSize.value()),
+                  .alignment = ByteCount(kCacheLine)},
+                 source, physical_memory.machine()) {}
   VirtualMemory(const VirtualMemory&) = delete;
   VirtualMemory& operator=(const VirtualMemory&) = delete;
 
@@ -33,29 +33,35 @@ class VirtualMemory {
   [[nodiscard]] Result<void> start();
   // Gives everything back. All spaces and objects must be gone.
   void stop();
+  // Gives back what caches hold. Only when quiescent.
+  void reap();
 
   PhysicalMemory& memory;
   EpochDomain epochs;
   NodeStore nodes;
   ObjectStore<F> objects;
   const MeaningPlacement meaning_placement;
+  // How many pages a fault may fill where a program fills its memory in order. A power of two; 1: never more than one.
+  unsigned most_in_order = 16;
 
   // The page that reads of untouched anonymous memory share.
   [[nodiscard]] Pfn zero_frame() const { return zero_frame_; }
-  [[nodiscard]] unsigned counter_slots() const {
+  // Slots of what a space has for each CPU; beyond so many, CPUs share them.
+  static constexpr unsigned kMostSlots = 64;
+  static constexpr ByteCount kSlotSize{2 * kCacheLine};
+  [[nodiscard]] unsigned slot_count() const {
     const unsigned cpus = memory.machine().cpu_count();
-    return cpus < kMaxCounterSlots ? cpus : kMaxCounterSlots;
+    return cpus < kMostSlots ? cpus : kMostSlots;
   }
 
  private:
   friend class AddressSpace<F>;
   friend class Family<F>;
-  static constexpr unsigned kMaxCounterSlots = 64;
 
   Pfn zero_frame_{0};
   TypedCache<AddressSpace<F>> spaces_;
   TypedCache<Family<F>> families_;
-  ObjectCache counters_;
+  ObjectCache per_cpu_;
 };
 
 }  // namespace vellum

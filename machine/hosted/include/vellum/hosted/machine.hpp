@@ -72,6 +72,7 @@ class Machine {
     VELLUM_ASSERT(address_of(frame).value() < ram_.size().value());
     return Window(ram_.data() + address_of(frame).value());
   }
+  void clear_page(std::byte* page) { __builtin_memset(page, 0, kPageSize); }
   [[nodiscard]] inline CpuIndex current_cpu() const;
   [[nodiscard]] unsigned cpu_count() const { return cpu_count_; }
   void enter_section() {

@@ -14,7 +14,8 @@ void calibrate_clock();
 // Seconds since 1970 by the battery-backed clock; 0 where there is none.
 [[nodiscard]] std::uint64_t read_calendar_clock();
 
-// Starts interrupts of the local APIC's timer, so many nanoseconds apart.
+// Starts interrupts of the local APIC's timer, so many nanoseconds apart, on the calling CPU; and ends them.
 void start_ticks(std::uint64_t nanoseconds);
+void stop_ticks();
 
 }  // namespace vellum::pc

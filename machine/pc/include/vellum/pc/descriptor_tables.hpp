@@ -1,7 +1,9 @@
-// The global descriptor table, the task-state segment and the interrupt descriptor table of the boot CPU.
+// The global descriptor table, the task-state segment and the interrupt descriptor table: the boot CPU's, and those of
+// the others, which have all but the last for themselves.
 #pragma once
 
 #include <vellum/base/range.hpp>
+#include <vellum/pc/cpus.hpp>
 
 namespace vellum::pc {
 
@@ -30,7 +32,10 @@ void prepare_descriptor_tables(const DescriptorTables& to, VirtRange local, Virt
 // Then, once they are mapped there, read-only but for the task state and the local table, the CPU uses them.
 void use_descriptor_tables(const DescriptorTables& at);
 
-// The stacks of the traps that do not use the thread's, but for the double fault's.
+// Makes the calling CPU, which is not the boot CPU, use the tables in its block. Once the boot CPU uses its own.
+void load_descriptor_tables(CpuBlock& block);
+
+// The calling CPU's stacks of the traps that do not use the thread's; the boot CPU's double fault has another.
 [[nodiscard]] VirtRange own_trap_stacks();
 // Lets traps in by the isolated entries (trap.S); while the gates can be written.
 void use_isolated_gates();

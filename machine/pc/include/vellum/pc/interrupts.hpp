@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include <vellum/base/cpu.hpp>
 #include <vellum/base/result.hpp>
 #include <vellum/base/types.hpp>
 #include <vellum/pc/trap.hpp>
@@ -27,6 +28,20 @@ using DeviceMapper = Result<std::byte*> (*)(PhysAddr address, ByteCount size);
 [[nodiscard]] Result<void> register_interrupt(unsigned line, Trigger trigger, InterruptHandler handler, void* argument);
 // Of the local timer.
 void set_tick_handler(void (*handler)());
+
+// Between CPUs (cpus.hpp), named by the number of their local APIC.
+enum class Message : std::uint8_t {
+  call,   // call the handler of set_call_handler()
+  flush,  // answer_flushes()
+  non_maskable,
+  reset,  // wait for send_start()
+};
+void send_interrupt(std::uint8_t apic_id, Message message);
+// A CPU that waits for it starts at a page below 1 MB.
+void send_start(std::uint8_t apic_id, PhysAddr page);
+[[nodiscard]] std::uint8_t apic_id_of(CpuIndex cpu);
+// Enables the calling CPU's, once start_interrupts() has mapped them.
+void enable_local_apic();
 
 // For the trap handler: true where the trap was an interrupt of these, which has then been handled.
 [[nodiscard]] bool handle_interrupt(const TrapFrame& frame);

@@ -4,14 +4,17 @@
 // a window is an addition. On i386 the direct map is short (kDirectMapSize), and whoever reads the boot memory map must
 // leave out what lies beyond.
 //
-// A section turns interrupts off on its CPU; sections nest. One CPU runs: current_cpu() is always 0, and asking to
-// flush another one is a broken invariant.
+// A section turns interrupts off on its CPU; sections nest. On i386 one CPU runs, and asking to flush another one is a
+// broken invariant.
 #pragma once
 
 #include <vellum/base/machine_port.hpp>
 #include <vellum/pc/arch.hpp>
 #include <vellum/pc/instructions.hpp>
 #include <vellum/pc/per_cpu.hpp>
+
+// clear_page.S
+extern "C" void vellum_clear_page(std::byte* page);
 
 namespace vellum::pc {
 
@@ -21,6 +24,9 @@ template <class T>
   VELLUM_ASSERT(address.value() < kDirectMapSize.value());
   return reinterpret_cast<T*>(static_cast<Word>((direct_map() + ByteCount(address.value())).value()));
 }
+
+// Makes the calling CPU forget all translations, global ones too.
+void drop_translations();
 
 class Machine {
  public:
@@ -37,8 +43,9 @@ class Machine {
 
   [[nodiscard]] Window window(Pfn frame) const { return Window(direct_mapped<std::byte>(address_of(frame))); }
 
+  void clear_page(std::byte* page) { vellum_clear_page(page); }
   [[nodiscard]] CpuIndex current_cpu() const { return this_cpu().index; }
-  [[nodiscard]] unsigned cpu_count() const { return 1; }
+  [[nodiscard]] unsigned cpu_count() const { return cpu_total; }
 
   void enter_section() {
     const Interrupts before = (read_flags() & kFlagInterrupts) != 0 ? Interrupts::enabled : Interrupts::disabled;
@@ -57,13 +64,10 @@ class Machine {
   }
 
   void flush_local(const TlbFlush& flush);
-  void flush_remote(const CpuSet& cpus, PhysAddr /*root*/, const TlbFlush& /*flush*/) {
-    if (!cpus.empty()) {
-      panic("TLB flush asked of a CPU that does not run");
-    }
-  }
+  // Those that do not run the space any more drop what they have, too.
+  void flush_remote(const CpuSet& cpus, PhysAddr root, const TlbFlush& flush);
 
-  void flush_everywhere(const TlbFlush& flush) { flush_local(flush); }
+  void flush_everywhere(const TlbFlush& flush);
 
   [[nodiscard]] bool allocation_permitted() { return true; }
   [[nodiscard]] bool memory_starts_zeroed() const { return false; }

@@ -6,6 +6,7 @@
 
 #include <vellum/unix/file_table.hpp>
 #include <vellum/unix/text_sink.hpp>
+#include <vellum/unix/transfer.hpp>
 #include <vellum/unix/types.hpp>
 
 namespace vellum::unix {
@@ -31,11 +32,20 @@ enum class ProcessText : std::uint8_t {
   stat,
   statm,
   maps,
+  smaps,
+  smaps_rollup,
   limits,
   auxiliary,  // auxv, in binary
 };
 // `thread` is the process itself or one of its threads.
 [[nodiscard]] Result<void> write_process_text(ProcessId thread, ProcessText which, TextSink& sink);
+
+// /proc/PID/pagemap: a word for each page, from `first` on (the number of a page's address, 52 bits), as much as goes
+// into `to`; zero where nothing is mapped, nothing beyond the end of the addresses. Frames are shown to whom `frames`
+// says.
+enum class ShowFrames : bool { no, yes };
+[[nodiscard]] Result<void> read_process_pagemap(ProcessId process, std::uint64_t first, ShowFrames frames,
+                                                Transfer& to);
 
 // Descriptors, root and current directory. Nothing in it for a process that has ended.
 [[nodiscard]] Result<FileContext> process_files(ProcessId process);
@@ -44,9 +54,14 @@ enum class ProcessText : std::uint8_t {
 
 // What the scheduler has counted since boot.
 struct SystemFigures {
-  Nanoseconds user{0};
-  Nanoseconds system{0};
-  Nanoseconds idle{0};
+  struct CpuTimes {
+    Nanoseconds user{0};
+    Nanoseconds system{0};
+    Nanoseconds idle{0};
+  };
+  static constexpr unsigned kMostCpus = 16;
+  unsigned cpu_count = 1;
+  CpuTimes cpus[kMostCpus] = {};  // those that take part, first
   std::uint64_t context_switches = 0;
   std::uint64_t processes_made = 0;
   std::uint64_t threads = 0;

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include <vellum/base/result.hpp>
+#include <vellum/unix/capabilities.hpp>
 #include <vellum/unix/types.hpp>
 
 namespace vellum::unix {
@@ -29,8 +30,18 @@ struct Credentials {
   Identities<GroupId> group;
   std::array<GroupId, kMostGroups> groups{};
   unsigned group_count = 0;
+  CapabilitySets capabilities;
+  bool keeps_capabilities = false;  // PR_SET_KEEPCAPS, until exec
 
-  [[nodiscard]] bool is_superuser() const { return user.effective == UserId(0); }
+  [[nodiscard]] bool has(Capability one) const { return capabilities.effective.has(one); }
+  // What the ids come with when they are given to a first process: the superuser has all.
+  void give_capabilities();
+  // After setuid(2) and its kin: what leaving or taking the superuser's ids does to the sets.
+  void adjust_capabilities(const Identities<UserId>& before);
+  // After setfsuid(2).
+  void adjust_file_capabilities(UserId before);
+  // exec(2), after the file's set-id bits have been applied.
+  void exec_capabilities();
 };
 
 // RLIMIT_*, Linux's numbers.

@@ -14,6 +14,8 @@
 
 namespace vellum::unix {
 
+class Thread;
+
 // Floating-point and vector registers as FXSAVE or XSAVE stores them; the size in use is vector_state_size().
 inline constexpr std::size_t kMostVectorState = 2816;  // x87, SSE, AVX, AVX-512 [intel/vol1 13.4]
 
@@ -57,7 +59,16 @@ void reset_vector_state(ThreadContext& context);
 // Bytes of the image that are in use: 512 with FXSAVE.
 [[nodiscard]] std::size_t vector_state_size();
 
-// Lets interrupts in, and stops the CPU until one came.
+// CPUs. Those from 1 on are started by start_other_cpus(), each of which then calls run(), outside of the system; one
+// that does not start is never online. Errors: no_memory.
+inline constexpr unsigned kMostCpus = 16;
+[[nodiscard]] Result<void> start_other_cpus(void (*run)());
+// Interrupts another CPU, which then calls on_call().
+void call_cpu(unsigned cpu);
+// What current_thread() says on the calling CPU from now on; null before.
+void set_current_thread(Thread& thread);
+
+// Lets interrupts in, and stops the CPU until one came. Outside of the system.
 void wait_for_interrupt();
 // Makes the return to user mode of what the CPU runs go through before_user_mode().
 void request_attention();
@@ -100,7 +111,10 @@ void count_fault();
 // Before each return to user mode after request_attention(): signals, another thread's turn, the end of the process.
 void before_user_mode(UserRegisters& registers);
 
-// From the timer's interrupt, kTickLength apart.
+// From the interrupt of call_cpu(), perhaps outside of the system.
+void on_call();
+
+// From the timer's interrupt, kTickLength apart, of each CPU; of those from 1 on only while they have something to run.
 inline constexpr Nanoseconds kTickLength{10'000'000};
 void on_tick();
 

@@ -64,6 +64,8 @@ class Thread final {
   // The scheduler's.
   ThreadState state = ThreadState::runnable;
   std::atomic<bool> on_cpu{false};
+  unsigned cpu = 0;              // where it runs, or waits for its turn, or ran
+  std::uint32_t affinity = ~0U;  // where it may run, a bit for each CPU
   ListLink run_link;
   Nanoseconds ran_since{0};
   std::atomic<std::uint64_t> ran{0};  // nanoseconds on a CPU

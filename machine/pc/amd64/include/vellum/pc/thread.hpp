@@ -16,6 +16,8 @@ namespace vellum::pc {
 // XSAVE, AVX as far as their state fits into `room` bytes.
 void enable_system_calls();
 void enable_vector_registers(const CpuFeatures& features, std::size_t room);
+// The same for another CPU, whose control registers are the first one's already.
+void enable_vector_registers_likewise();
 
 // Bytes that save_vector_registers() writes; it and the image that load_vector_registers() reads are aligned to 64.
 [[nodiscard]] std::size_t vector_state_size();
@@ -28,10 +30,10 @@ void reset_vector_image(std::byte* image);
 // Where traps and system calls of the thread that runs enter: the end of its kernel stack.
 void set_kernel_stack(VirtAddr top);
 
-// From now on programs run on the tables below `user_root`, loaded on each return to user mode, and the kernel on those
-// of PerCpu::kernel_root. Those of the programs must map, of the kernel, entry_text(), the CPU's PerCpu, its entry
-// stack (the page below PerCpu::entry_stack_top), own_trap_stacks() and the descriptor tables; before each return
-// vellum_renew_user_root() is called, which may change the rest.
+// From now on programs of the calling CPU run on the tables below `user_root`, loaded on each return to user mode, and
+// the kernel on those of PerCpu::kernel_root. Those of the programs must map, of the kernel, entry_text(), the CPU's
+// PerCpu, its entry stack (the page below PerCpu::entry_stack_top), own_trap_stacks() and the descriptor tables; before
+// each return vellum_renew_user_root() is called, which may change the rest.
 void isolate_kernel(PhysAddr user_root);
 [[nodiscard]] VirtRange entry_text();
 

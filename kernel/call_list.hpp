@@ -1,0 +1,10 @@
+// The table of system calls, for docs/system-calls.md.
+#pragma once
+
+namespace vellum::kernel {
+
+// A line for each call: its number and its name; then one for each argument whose values have names,
+// `  argument N: choice|flags`, and one for each value, `    NAME VALUE remark`.
+void list_system_calls();
+
+}  // namespace vellum::kernel
