@@ -107,6 +107,14 @@ VELLUM_TEST_EACH_FORMAT(Object, CleanPagesThatNobodyHoldsAreDropped) {
   EXPECT_EQ(world.word(*world.file, 4 * kPageSize), MemoryPager::first_word(PageIndex(4)));
 }
 
+VELLUM_TEST_EACH_FORMAT(Object, IsHeldOnceMoreWhileItLives) {
+  ObjectWorld<F> world;
+  EXPECT_TRUE(world.file->try_retain());
+  world.file->release();
+  EXPECT_TRUE(world.file->try_retain());
+  world.file->release();
+}
+
 VELLUM_TEST_EACH_FORMAT(Object, ReadingAndWritingEndWithTheObject) {
   ObjectWorld<F> world;
   const ByteCount size = world.file->size();

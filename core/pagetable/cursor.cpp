@@ -4,16 +4,20 @@
 
 namespace vellum {
 
-namespace {
-
-// Room that a node needs for one replace or protect: two splits, and above the leaves a meaning pulled up at either
-// edge.
-constexpr unsigned room_for_change(const Node& node) { return node.level == 1 ? 2 : 4; }
-
-}  // namespace
+// Room that a node needs for a replace or protect: two splits, and above the leaves a meaning pulled up at either edge.
+template <PageTableFormat F>
+unsigned Cursor<F>::room_for_change(const Node& node) const {
+  return changes_ * (node.level == 1 ? 2U : 4U);
+}
 
 template <PageTableFormat F>
 void Cursor<F>::lock_node(Node& node) {
+  for (unsigned i = 0; changes_ > 1 && i < locked_count_; ++i) {
+    if (locked_[i] == &node) {
+      node.lock.assert_held();
+      return;  // both ranges reach it
+    }
+  }
   node.lock.lock();
   VELLUM_CHECK(locked_count_ < kMaxLocked);
   locked_[locked_count_++] = &node;
@@ -120,6 +124,12 @@ void Cursor<F>::lock(VpnRange range, Intent intent) VELLUM_NO_THREAD_SAFETY_ANAL
 }
 
 template <PageTableFormat F>
+void Cursor<F>::lock_for_two(VpnRange both) {
+  changes_ = 2;
+  lock(both);
+}
+
+template <PageTableFormat F>
 bool Cursor<F>::is_unmapped(VpnRange range) {
   const Node& node = *covering_;
   node.lock.assert_held();
@@ -155,7 +165,7 @@ Result<void> Cursor<F>::prepare_node(Node& node, VpnRange range, Purpose purpose
   if (slots.last_partial) {
     VELLUM_TRY(prepare_edge(node, slots.last, part(node, slots.last, range), purpose));
   }
-  if (purpose == Purpose::protect && node.owning_children > 0) {
+  if ((purpose == Purpose::protect || purpose == Purpose::discard) && node.owning_children > 0) {
     const unsigned first = slots.first + (slots.first_partial ? 1 : 0);
     const unsigned end = slots.last + (slots.last_partial ? 0 : 1);
     if (first < end) {
@@ -171,7 +181,7 @@ Result<void> Cursor<F>::prepare_edge(Node& node, unsigned slot, VpnRange range,
                                      Purpose purpose) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
   const std::optional<Meaning> meaning = node.meaning_at(slot);
   if (tables_.load(node, slot).bits == 0) {
-    if (!meaning && purpose != Purpose::fill) {
+    if (purpose == Purpose::discard || (!meaning && purpose != Purpose::fill)) {
       return {};
     }
     Node* const child = VELLUM_TRY(tables_.create_child(node, slot));
@@ -183,38 +193,12 @@ Result<void> Cursor<F>::prepare_edge(Node& node, unsigned slot, VpnRange range,
     tables_.link(node, slot, *child, EntryRights::everything(), true);
     return prepare_node(*child, range, purpose);
   }
-  Node* const child = VELLUM_TRY(exclusive_child(node, slot));
+  Node* const child = VELLUM_TRY(tables_.exclusive_child(node, slot, gather_));
   lock_node(*child);
   if (meaning) {
     tables_.push_down(node, slot, *child, *meaning, gather_);
   }
   return prepare_node(*child, range, purpose);
-}
-
-template <PageTableFormat F>
-Result<Node*> Cursor<F>::exclusive_child(Node& node, unsigned slot) {
-  const Entry entry = tables_.load(node, slot);
-  Node& child = tables_.child(entry, node);
-  const std::optional<Meaning> meaning = node.meaning_at(slot);
-  const Prot prot = meaning ? meaning->prot : Prot::all();
-  Node* exclusive = &child;
-  {
-    const LockGuard guard(child.lock);
-    if (child.share.load(std::memory_order_acquire) > 1) {
-      exclusive = VELLUM_TRY(tables_.clone(child, tables_.page_of(node, slot)));
-    }
-  }
-  Entry own = EntryCodec<F>::table(exclusive->table, node.level, tables_.allowed(prot));
-  if (prot.is_none()) {
-    own = EntryCodec<F>::with(own, node.level, EntryRights{.user = true}, false);
-  }
-  node.granted |= tables_.grant_bits(tables_.allowed(prot));
-  tables_.set(node, slot, own);
-  if (exclusive != &child) {
-    gather_.flush_table(node, slot);
-    gather_.release_table(child);
-  }
-  return exclusive;
 }
 
 template <PageTableFormat F>
@@ -224,7 +208,7 @@ Result<void> Cursor<F>::make_children_exclusive(Node& node, unsigned first, unsi
     if (node.meaning_at(slot) || tables_.state(tables_.load(node, slot), node) != EntryState::table) {
       continue;
     }
-    Node* const child = VELLUM_TRY(exclusive_child(node, slot));
+    Node* const child = VELLUM_TRY(tables_.exclusive_child(node, slot, gather_));
     const LockGuard guard(child->lock);
     VELLUM_TRY(child->reserve_runs(room_for_change(*child)));
     if (child->owning_children > 0) {
@@ -273,13 +257,14 @@ PageCount Cursor<F>::replace_in(Node& node, VpnRange range, const Meaning* meani
 
 template <PageTableFormat F>
 PageCount Cursor<F>::replace_slots(Node& node, unsigned first, unsigned last, const Meaning* meaning) {
-  const PageCount lost = clear_slots(node, first, last);
+  const PageCount lost = clear_slots(node, first, last, Meanings::go);
   return lost + tables_.span(node) * node.assign(first, last, meaning, gather_);
 }
 
-// Takes everything out of slots; returns the pages that owning children below gave a meaning to.
+// Takes everything out of slots but, where meanings are to stay, the children that own some: those are emptied. Returns
+// the pages that owning children below gave a meaning to that is gone.
 template <PageTableFormat F>
-PageCount Cursor<F>::clear_slots(Node& node, unsigned first, unsigned last) {
+PageCount Cursor<F>::clear_slots(Node& node, unsigned first, unsigned last, Meanings meanings) {
   PageCount lost{0};
   if (node.level == 1) {
     tables_.clear_pages(node, first, last, gather_);
@@ -287,6 +272,12 @@ PageCount Cursor<F>::clear_slots(Node& node, unsigned first, unsigned last) {
   }
   for (unsigned slot = tables_.next_entry(node, first, last); slot <= last;
        slot = tables_.next_entry(node, slot + 1, last)) {
+    if (meanings == Meanings::stay && node.owning_children > 0 && !node.meaning_at(slot)) {
+      Node& child = tables_.child(tables_.load(node, slot), node);
+      const LockGuard guard(child.lock);
+      (void)clear_slots(child, 0, child.slot_count - 1U, Meanings::stay);
+      continue;
+    }
     const Entry entry = tables_.exchange(node, slot, {});
     --node.live;
     switch (tables_.state(entry, node)) {
@@ -354,15 +345,15 @@ PageCount Cursor<F>::forget_meanings(Node& node, Reached reached) {
 
 // The covering node's lock was taken by lock().
 template <PageTableFormat F>
-void Cursor<F>::protect(VpnRange range, Prot prot) {
+void Cursor<F>::change(VpnRange range, const MeaningChange& change) {
   covering_->lock.assert_held();
-  protect_in(*covering_, range, prot);
+  change_in(*covering_, range, change);
 }
 
 template <PageTableFormat F>
-void Cursor<F>::protect_in(Node& node, VpnRange range, Prot prot) {
+void Cursor<F>::change_in(Node& node, VpnRange range, const MeaningChange& change) {
   if (node.level == 1) {
-    return protect_slots(node, tables_.slot_of(node, range.start()), tables_.slot_of(node, range.last()), prot);
+    return change_slots(node, tables_.slot_of(node, range.start()), tables_.slot_of(node, range.last()), change);
   }
   const Slots slots = slots_of(node, range);
   const auto edge = [&](unsigned slot) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
@@ -370,7 +361,7 @@ void Cursor<F>::protect_in(Node& node, VpnRange range, Prot prot) {
     if (entry.bits != 0) {
       Node& child = tables_.child(entry, node);  // locked by prepare_edge()
       child.lock.assert_held();
-      protect_in(child, part(node, slot, range), prot);
+      change_in(child, part(node, slot, range), change);
       tidy_edge(node, slot);
     }
   };
@@ -380,7 +371,7 @@ void Cursor<F>::protect_in(Node& node, VpnRange range, Prot prot) {
   const unsigned first = slots.first + (slots.first_partial ? 1 : 0);
   const unsigned end = slots.last + (slots.last_partial ? 0 : 1);
   if (first < end) {
-    protect_slots(node, first, end - 1, prot);
+    change_slots(node, first, end - 1, change);
   }
   if (slots.last_partial) {
     edge(slots.last);
@@ -388,10 +379,13 @@ void Cursor<F>::protect_in(Node& node, VpnRange range, Prot prot) {
 }
 
 template <PageTableFormat F>
-void Cursor<F>::protect_slots(Node& node, unsigned first, unsigned last, Prot prot) {
-  node.set_prot(first, last, prot, gather_);
+void Cursor<F>::change_slots(Node& node, unsigned first, unsigned last, const MeaningChange& change) {
+  node.change(first, last, change, gather_);
   if (node.level == 1) {
-    return tables_.limit_pages(node, first, last, prot, gather_);
+    if (change.prot) {
+      tables_.limit_pages(node, first, last, *change.prot, gather_);
+    }
+    return;
   }
   for (unsigned slot = tables_.next_entry(node, first, last); slot <= last;
        slot = tables_.next_entry(node, slot + 1, last)) {
@@ -399,10 +393,45 @@ void Cursor<F>::protect_slots(Node& node, unsigned first, unsigned last, Prot pr
     if (node.owning_children > 0 && !node.meaning_at(slot)) {
       Node& child = tables_.child(entry, node);
       const LockGuard guard(child.lock);
-      protect_slots(child, 0, child.slot_count - 1U, prot);
-    } else if (tables_.limit(node, slot, prot)) {
+      change_slots(child, 0, child.slot_count - 1U, change);
+    } else if (change.prot && tables_.limit(node, slot, *change.prot)) {
       gather_.flush(tables_.range_of(node, slot));
     }
+  }
+}
+
+// The covering node's lock was taken by lock().
+template <PageTableFormat F>
+void Cursor<F>::discard(VpnRange range) {
+  covering_->lock.assert_held();
+  discard_in(*covering_, range);
+}
+
+template <PageTableFormat F>
+void Cursor<F>::discard_in(Node& node, VpnRange range) {
+  const Slots slots = slots_of(node, range);
+  if (node.level == 1) {
+    return tables_.clear_pages(node, slots.first, slots.last, gather_);
+  }
+  const auto edge = [&](unsigned slot) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+    const Entry entry = tables_.load(node, slot);
+    if (entry.bits != 0) {
+      Node& child = tables_.child(entry, node);  // locked by prepare_edge()
+      child.lock.assert_held();
+      discard_in(child, part(node, slot, range));
+      tidy_edge(node, slot);
+    }
+  };
+  if (slots.first_partial) {
+    edge(slots.first);
+  }
+  const unsigned first = slots.first + (slots.first_partial ? 1 : 0);
+  const unsigned end = slots.last + (slots.last_partial ? 0 : 1);
+  if (first < end) {
+    (void)clear_slots(node, first, end - 1, Meanings::stay);
+  }
+  if (slots.last_partial) {
+    edge(slots.last);
   }
 }
 
@@ -412,6 +441,9 @@ void Cursor<F>::tidy_edge(Node& node, unsigned slot) {
   const Entry entry = tables_.load(node, slot);
   Node& child = tables_.child(entry, node);
   child.lock.assert_held();
+  if (changes_ > 1) {
+    return;  // the other change relies on what prepare() made
+  }
   if (child.owning_children > 0 || child.slot_count != entry_count<F>(child.level)) {
     return;  // what also holds entries of the kernel stays
   }

@@ -275,7 +275,7 @@ unsigned Node::assign_any(unsigned first, unsigned last, const Meaning* meaning,
   return lost;
 }
 
-void Node::set_prot(unsigned first, unsigned last, Prot prot, MeaningSink& sink) {
+void Node::change(unsigned first, unsigned last, const MeaningChange& change, MeaningSink& sink) {
   for (unsigned slot = first; slot <= last;) {
     const unsigned index = first_run_from(slot);
     if (index == runs() || run(index).first() > last) {
@@ -283,9 +283,9 @@ void Node::set_prot(unsigned first, unsigned last, Prot prot, MeaningSink& sink)
     }
     const unsigned from = std::max(run(index).first(), slot);
     slot = std::min(run(index).last(), last) + 1;
-    Meaning meaning = run(index).meaning();
-    if (meaning.prot != prot) {
-      meaning.prot = prot;
+    const Meaning before = run(index).meaning();
+    const Meaning meaning = change.of(before);
+    if (!(meaning == before)) {
       assign(from, slot - 1, &meaning, sink);
     }
   }

@@ -166,6 +166,30 @@ Result<Node*> Tables<F>::clone(Node& original, Vpn base) const VELLUM_NO_THREAD_
   return copy;
 }
 
+// What only one entry names is left alone, so its lock, which the caller may hold already, is not taken.
+template <PageTableFormat F>
+Result<Node*> Tables<F>::exclusive_child(Node& node, unsigned slot, TlbGather<F>& gather) const {
+  Node& original = child(load(node, slot), node);
+  const std::optional<Meaning> meaning = node.meaning_at(slot);
+  const Prot prot = meaning ? meaning->prot : Prot::all();
+  Node* exclusive = &original;
+  if (original.share.load(std::memory_order_acquire) > 1) {
+    const LockGuard guard(original.lock);
+    exclusive = VELLUM_TRY(clone(original, page_of(node, slot)));
+  }
+  Entry own = Codec::table(exclusive->table, node.level, allowed(prot));
+  if (prot.is_none()) {
+    own = Codec::with(own, node.level, EntryRights{.user = true}, false);
+  }
+  node.granted |= grant_bits(allowed(prot));
+  set(node, slot, own);
+  if (exclusive != &original) {
+    gather.flush_table(node, slot);
+    gather.release_table(original);
+  }
+  return exclusive;
+}
+
 template <PageTableFormat F>
 void Tables<F>::deny_writes(Node& node) const {
   if ((node.granted & Prot::write().bits()) == 0) {

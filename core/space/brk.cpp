@@ -14,11 +14,12 @@ void AddressSpace<F>::set_break_start(VirtAddr start, ByteCount limit) {
 }
 
 template <PageTableFormat F>
-void AddressSpace<F>::set_limits(ByteCount stack, ByteCount size, ByteCount heap) {
+void AddressSpace<F>::set_limits(ByteCount stack, ByteCount size, ByteCount data) {
   stack_limit_.store(stack.value(), std::memory_order_relaxed);
   size_limit_.store(size.value(), std::memory_order_relaxed);
+  data_limit_.store(data.value(), std::memory_order_relaxed);
   const LockGuard guard(lock_);
-  break_limit_ = heap;
+  break_limit_ = data;
 }
 
 template <PageTableFormat F>

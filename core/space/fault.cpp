@@ -396,6 +396,7 @@ void AddressSpace<F>::enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRigh
 #define VELLUM_COMPILE(F)                                                          \
   template FaultVerdict AddressSpace<F>::fault(VirtAddr, Access);                  \
   template typename AddressSpace<F>::Walk AddressSpace<F>::descend(Vpn) const;     \
+  template bool AddressSpace<F>::leads_to(Vpn, const Node&) const;                 \
   template void AddressSpace<F>::enter_zero_page(Node&, unsigned, Prot, CpuIndex); \
   template typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt&, Node&, const Walk&, const Meaning&, Entry);
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)

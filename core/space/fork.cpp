@@ -4,6 +4,8 @@
 #include <vellum/pagetable/instantiate.hpp>
 #include <vellum/space/space.hpp>
 
+#include "closed_tree.hpp"
+
 namespace vellum {
 
 template <PageTableFormat F>
@@ -18,29 +20,24 @@ Result<AddressSpace<F>*> AddressSpace<F>::fork() {
   }
   child->stack_limit_.store(stack_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
   child->size_limit_.store(size_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  child->data_limit_.store(data_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
   child->place_below_.store(place_below_.load(std::memory_order_relaxed), std::memory_order_relaxed);
 
-  CpuSection<Machine> section(system_.memory.machine());
-  const CpuIndex cpu = system_.memory.machine().current_cpu();
-  // No object may look for pages in the family while one of its trees is closed; see Family::change.
-  family_->lock.lock();
-  tree.closed.store(true, std::memory_order_seq_cst);
-  system_.epochs.wait_for_sections(cpu);
-  system_.epochs.enter(cpu);
-  tree.shape.fetch_add(1, std::memory_order_acq_rel);
-  const Result<void> shared = share_root_with(*child);
-  child->count_mapped(cpu, static_cast<std::int64_t>(mapped().value()));  // while nobody changes it
+  Result<void> shared;
   {
-    TlbGather<F> gather(tree, cpu);
+    const ClosedTree<F> closed(system_, *family_, tree);
+    shared = share_root_with(*child);
+    child->count_mapped(closed.cpu(), static_cast<std::int64_t>(mapped().value()));  // while nobody changes it
+    TlbGather<F> gather(tree, closed.cpu());
     gather.flush_everything();
     gather.finish();
   }
-  tree.closed.store(false, std::memory_order_release);
-  family_->lock.unlock();
-  system_.epochs.leave(cpu);
+  if (shared.ok() && is_marked_.load(std::memory_order_relaxed)) {
+    shared = child->settle_marks();
+  }
   if (!shared.ok()) {
     child->destroy();
-    return shared.error();
+    return Errno::no_memory;
   }
   return child;
 }

@@ -10,6 +10,18 @@ namespace vellum {
 
 template <PageTableFormat F>
 Result<VirtAddr> AddressSpace<F>::map(const Request& request) {
+  const Traits future = Traits::from_bits(future_locks_.load(std::memory_order_relaxed));
+  if (future == Traits() && !request.traits.is_locked()) [[likely]] {
+    return map_as_marked(request);
+  }
+  is_marked_.store(true, std::memory_order_relaxed);
+  Request marked = request;
+  marked.traits = request.traits | future;
+  return map_as_marked(marked);
+}
+
+template <PageTableFormat F>
+Result<VirtAddr> AddressSpace<F>::map_as_marked(const Request& request) {
   if (const std::optional<VirtAddr> at = map_shortly(request)) {
     return *at;
   }
@@ -17,7 +29,8 @@ Result<VirtAddr> AddressSpace<F>::map(const Request& request) {
   VELLUM_TRY(check_request(request, pages));
   const VirtAddr at = request.placement == Placement::anywhere ? VELLUM_TRY(map_anywhere(request, pages))
                                                                : VELLUM_TRY(map_fixed(request, pages));
-  if (request.populate == Populate::now) {
+  const bool locked = request.traits.is_locked() && !request.traits.is_locked_on_fault();
+  if (request.populate == Populate::now || locked) {
     populate(VpnRange::must(vpn_of<F>(at), pages), request);
   }
   return at;
@@ -35,7 +48,7 @@ std::optional<VirtAddr> AddressSpace<F>::map_shortly(const Request& request) {
   const Vpn top(place_below_.load(std::memory_order_relaxed));
   const bool fits = !pages.is_zero() && pages < entry_span<F>(2) && !exceeds_commit(pages) &&
                     top - vpn_of<F>(layout_.placement_bottom) >= pages;
-  if (!plain || !fits || size_limit_.load(std::memory_order_relaxed) != ~std::uint64_t{0}) {
+  if (!plain || !fits || is_limited()) {
     return std::nullopt;
   }
   const Vpn at = top - pages;
@@ -228,7 +241,8 @@ Result<void> AddressSpace<F>::map_at(const Request& request, const Target& targe
   if (own) {
     object = VELLUM_TRY(objects.create_anonymous(bytes_of(target.pages.size())));
   }
-  const Result<Mapping<F>*> mapping = objects.create_mapping(*object, *family_, target.pages, first_page_of(request));
+  const Result<Mapping<F>*> mapping = objects.create_mapping(*object, *family_, target.pages, first_page_of(request),
+                                                             request.traits.is_shared() && request.maximum.can_write());
   if (own) {
     object->release();
   }
@@ -255,7 +269,7 @@ PageCount AddressSpace<F>::mapped_in(Cursor<F>& cursor, VpnRange pages) {
 
 template <PageTableFormat F>
 Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning) {
-  const bool limited = size_limit_.load(std::memory_order_relaxed) != ~std::uint64_t{0};
+  const bool limited = is_limited();
   if (meaning.backing == nullptr && !limited) {
     const TreeSection section(tree);
     LeafChange<F> leaf(tree, tables_, path_of(section.cpu()));
@@ -264,15 +278,17 @@ Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning
       return {};
     }
   }
+  const std::optional<PageCount> data = limited_data(meaning.prot, meaning.traits);
   TreeOperation<F> operation(tree);
   TlbGather<F>& gather = operation.gather();
   Result<void> result;
   {
     Cursor<F> cursor(tree, gather);
     cursor.lock(target.pages);
+    const PageCount more = limited ? target.pages.size() - mapped_in(cursor, target.pages) : PageCount(0);
     if (target.placement == Placement::fixed_no_replace && !cursor.is_unmapped(target.pages)) {
       result = Errno::exists;
-    } else if (limited && exceeds_size(target.pages.size() - mapped_in(cursor, target.pages))) {
+    } else if (limited && (exceeds_size(more) || exceeds_data(data, more))) {
       result = Errno::no_memory;
     } else {
       result = cursor.prepare(target.pages, Cursor<F>::Purpose::fill);
@@ -285,6 +301,14 @@ Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning
   }
   gather.finish();
   return result;
+}
+
+template <PageTableFormat F>
+std::optional<PageCount> AddressSpace<F>::limited_data(Prot prot, Traits traits) {
+  if (data_limit_.load(std::memory_order_relaxed) == ~std::uint64_t{0} || !is_data(prot, traits)) {
+    return std::nullopt;
+  }
+  return sum_of([](const Meaning& meaning) { return is_data(meaning.prot, meaning.traits); });
 }
 
 // As on Linux, pages that cannot be had are left to faults, and only what is private is written, to have its copies:
@@ -305,9 +329,14 @@ void AddressSpace<F>::populate(VpnRange pages, const Request& request) {
   }
 }
 
-#define VELLUM_COMPILE(F)                                                      \
-  template Result<VirtAddr> AddressSpace<F>::map(const Request&);              \
-  template Result<void> AddressSpace<F>::enter(const Target&, const Meaning&); \
+#define VELLUM_COMPILE(F)                                                                         \
+  template std::optional<PageCount> AddressSpace<F>::limited_data(Prot, Traits);                  \
+  template Result<VirtAddr> AddressSpace<F>::map(const Request&);                                 \
+  template Result<void> AddressSpace<F>::enter(const Target&, const Meaning&);                    \
+  template Result<void> AddressSpace<F>::map_at(const Request&, const Target&);                   \
+  template PageCount AddressSpace<F>::alignment_of(PageCount);                                    \
+  template std::optional<Vpn> AddressSpace<F>::place(Vpn, PageCount, PageCount, PageCount) const; \
+  template std::optional<Vpn> AddressSpace<F>::find_gap(PageCount, PageCount, PageCount);         \
   template bool AddressSpace<F>::exceeds_size(PageCount) const;
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE

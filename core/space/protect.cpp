@@ -20,17 +20,36 @@ Result<void> AddressSpace<F>::permits_change(const Meaning& meaning, Prot prot, 
 // How far from the start of `pages` everything is mapped and may have the rights, and what stands in the way there. As
 // on Linux what is asked of memory is judged for each region alone, and whole.
 template <PageTableFormat F>
-typename AddressSpace<F>::Permitted AddressSpace<F>::permitted_part(Cursor<F>& cursor, VpnRange pages,
-                                                                    Prot prot) const {
+typename AddressSpace<F>::Permitted AddressSpace<F>::permitted_part(Cursor<F>& cursor, VpnRange pages, Prot prot,
+                                                                    std::optional<PageCount> data) const {
   Vpn reached = pages.start();
   Result<void> obstacle;
   std::optional<Meaning> region;
   Vpn region_start = pages.start();
+  PageCount became_data{0};  // of the regions before
+  // Of a region, once it is seen whole. Where mappings come to more than they may already, Linux does not mind what
+  // they are.
+  const auto stays_within_data = [&] {
+    if (!region || is_data(region->prot, region->traits) || !is_data(prot, region->traits)) {
+      return true;
+    }
+    const PageCount size = reached - region_start;
+    if (exceeds_data(data, became_data + size) && !exceeds_size(size)) {
+      obstacle = Errno::no_memory;
+      reached = region_start;
+      return false;
+    }
+    became_data += size;
+    return true;
+  };
   cursor.for_each(pages, [&](VpnRange stretch, const Meaning& meaning) {
     if (stretch.start() != reached) {
       return false;
     }
     if (!region || !(*region == meaning)) {
+      if (!stays_within_data()) {
+        return false;
+      }
       region = meaning;
       region_start = reached;
     }
@@ -41,6 +60,9 @@ typename AddressSpace<F>::Permitted AddressSpace<F>::permitted_part(Cursor<F>& c
     }
     return obstacle.ok();
   });
+  if (obstacle.ok()) {
+    (void)stays_within_data();
+  }
   const PageCount reach = reached - pages.start();
   if (obstacle.ok() && reach != pages.size()) {
     obstacle = Errno::no_memory;
@@ -70,11 +92,12 @@ Result<void> AddressSpace<F>::protect(VirtAddr address, ByteCount length, Prot p
     return Errno::no_memory;
   }
   const VpnRange wanted = VpnRange::must(vpn_of<F>(address), whole_pages(inside.size()));
+  const std::optional<PageCount> data = limited_data(prot, {});
   TreeOperation<F> operation(tree);
   TlbGather<F>& gather = operation.gather();
   Result<void> result;
   LeafChange<F> leaf(tree, tables_, path_of(gather.cpu()));
-  const std::optional<Meaning> meaning = leaf.lock(wanted) ? leaf.meaning() : std::nullopt;
+  const std::optional<Meaning> meaning = !data && leaf.lock(wanted) ? leaf.meaning() : std::nullopt;
   if (meaning) {
     result = permits_change(*meaning, prot, wanted.size());
     if (result.ok()) {
@@ -85,7 +108,7 @@ Result<void> AddressSpace<F>::protect(VirtAddr address, ByteCount length, Prot p
     leaf.unlock();
     Cursor<F> cursor(tree, gather);
     cursor.lock(wanted);
-    const Permitted permitted = permitted_part(cursor, wanted, prot);
+    const Permitted permitted = permitted_part(cursor, wanted, prot, data);
     result = permitted.then;
     if (!permitted.pages.is_zero()) {
       const VpnRange changed = VpnRange::must(wanted.start(), permitted.pages);

@@ -9,27 +9,42 @@ namespace vellum {
 
 namespace {
 
-// Whether a stretch means the same as the one before it: also where two mmaps show one object without a break.
+// A stretch that means the same, as it was found under the lock of the node that says so: afterwards its backing may be
+// gone, so that nothing here points to that.
 template <PageTableFormat F>
-bool continues(VpnRange before, const Meaning& meaning, VpnRange after, const Meaning& next) {
-  if (meaning == next) {
-    return true;
+struct SameMeaning {
+  VpnRange pages;
+  Meaning meaning;                   // without the backing
+  const Backing* backing = nullptr;  // to tell one from another only
+  MemoryObject<F>* object = nullptr;
+  PageIndex first{0};
+
+  [[nodiscard]] static SameMeaning of(VpnRange pages, const Meaning& meaning) {
+    SameMeaning found{.pages = pages, .meaning = meaning, .backing = meaning.backing};
+    found.meaning.backing = nullptr;
+    if (meaning.backing != nullptr) {
+      const auto& mapping = static_cast<const Mapping<F>&>(*meaning.backing);
+      found.object = &mapping.object;
+      found.first = mapping.index_of(pages.start());
+    }
+    return found;
   }
-  const Meaning same = {
-      .backing = next.backing, .prot = meaning.prot, .maximum = meaning.maximum, .traits = meaning.traits};
-  if (meaning.backing == nullptr || next.backing == nullptr || !(same == next)) {
-    return false;
+  // Whether it means the same as the one before it: also where two mmaps show one object without a break.
+  [[nodiscard]] bool continues(const SameMeaning& before) const {
+    return meaning == before.meaning && object == before.object &&
+           (backing == before.backing || first == before.first + before.pages.size());
   }
-  const auto& first = static_cast<const Mapping<F>&>(*meaning.backing);
-  const auto& second = static_cast<const Mapping<F>&>(*next.backing);
-  return &first.object == &second.object &&
-         second.index_of(after.start()) == first.index_of(before.start()) + before.size();
-}
+};
 
 }  // namespace
 
 template <PageTableFormat F>
 std::optional<Region<F>> AddressSpace<F>::region_at_or_after(VirtAddr from) {
+  return find_region(from, Hold::nothing);
+}
+
+template <PageTableFormat F>
+std::optional<Region<F>> AddressSpace<F>::find_region(VirtAddr from, Hold hold) {
   if (from >= layout_.user[0].end() && from < layout_.user[1].start()) {
     from = layout_.user[1].start();  // between the halves
   }
@@ -37,57 +52,57 @@ std::optional<Region<F>> AddressSpace<F>::region_at_or_after(VirtAddr from) {
     return std::nullopt;
   }
   const Vpn end = vpn_of<F>(layout_.end() - ByteCount(1)) + PageCount(1);
-  std::optional<Meaning> meaning;
-  VpnRange stretch;
+  std::optional<SameMeaning<F>> region;
   TreeOperation<F> operation(tree);
   TlbGather<F>& gather = operation.gather();
   {
     Cursor<F> cursor(tree, gather);
     cursor.lock(VpnRange::between(Vpn(0), end), Cursor<F>::Intent::look);
-    cursor.for_each_whole(VpnRange::between(vpn_of<F>(from), end), [&](VpnRange found, const Meaning& next) {
-      meaning = next;
-      stretch = found;
+    cursor.for_each_whole(VpnRange::between(vpn_of<F>(from), end), [&](VpnRange found, const Meaning& meaning) {
+      region = SameMeaning<F>::of(found, meaning);
+      if (hold == Hold::object && region->object != nullptr) {
+        region->object->retain();
+      }
       return false;
     });
     // What goes on, to the left and to the right, is looked up page by page of its edges: a search for the next mapping
     // would go far where there is none.
-    for (bool grown = meaning.has_value(); grown && stretch.start() > Vpn(0);) {
+    for (bool grown = region.has_value(); grown && region->pages.start() > Vpn(0);) {
       grown = false;
-      cursor.for_each_whole(VpnRange::must(stretch.start() - PageCount(1), PageCount(1)),
-                            [&](VpnRange found, const Meaning& before) {
-                              grown = continues<F>(found, before, stretch, *meaning);
+      cursor.for_each_whole(VpnRange::must(region->pages.start() - PageCount(1), PageCount(1)),
+                            [&](VpnRange found, const Meaning& meaning) {
+                              SameMeaning<F> before = SameMeaning<F>::of(found, meaning);
+                              grown = region->continues(before);
                               if (grown) {
-                                meaning = before;
-                                stretch = VpnRange::must(found.start(), found.size() + stretch.size());
+                                before.pages = VpnRange::between(before.pages.start(), region->pages.end());
+                                region = before;
                               }
                               return false;
                             });
     }
-    for (bool grown = meaning.has_value(); grown && stretch.end() < end;) {
+    for (bool grown = region.has_value(); grown && region->pages.end() < end;) {
       grown = false;
-      cursor.for_each_whole(VpnRange::must(stretch.end(), PageCount(1)), [&](VpnRange found, const Meaning& next) {
-        grown = continues<F>(stretch, *meaning, found, next);
-        if (grown) {
-          stretch = VpnRange::must(stretch.start(), stretch.size() + found.size());
-        }
-        return false;
-      });
+      cursor.for_each_whole(VpnRange::must(region->pages.end(), PageCount(1)),
+                            [&](VpnRange found, const Meaning& meaning) {
+                              const SameMeaning<F> next = SameMeaning<F>::of(found, meaning);
+                              grown = next.continues(*region);
+                              if (grown) {
+                                region->pages = VpnRange::between(region->pages.start(), next.pages.end());
+                              }
+                              return false;
+                            });
     }
   }
   gather.finish();
-  if (!meaning) {
+  if (!region) {
     return std::nullopt;
   }
-  Region<F> region = {.range = VirtRange::must(address_of<F>(stretch.start()), bytes_of(stretch.size())),
-                      .prot = meaning->prot,
-                      .maximum = meaning->maximum,
-                      .traits = meaning->traits};
-  if (meaning->backing != nullptr) {
-    const auto& mapping = static_cast<const Mapping<F>&>(*meaning->backing);
-    region.object = &mapping.object;
-    region.first = mapping.index_of(stretch.start());
-  }
-  return region;
+  return Region<F>{.range = VirtRange::must(address_of<F>(region->pages.start()), bytes_of(region->pages.size())),
+                   .prot = region->meaning.prot,
+                   .maximum = region->meaning.maximum,
+                   .traits = region->meaning.traits,
+                   .object = region->object,
+                   .first = region->first};
 }
 
 template <PageTableFormat F>
@@ -201,6 +216,7 @@ std::uint64_t AddressSpace<F>::check_node(Node& node, const Meaning* above, bool
 
 #define VELLUM_COMPILE(F)                                                          \
   template std::optional<Region<F>> AddressSpace<F>::region_at_or_after(VirtAddr); \
+  template std::optional<Region<F>> AddressSpace<F>::find_region(VirtAddr, Hold);  \
   template bool AddressSpace<F>::is_resident(VirtAddr);                            \
   template typename AddressSpace<F>::Residence AddressSpace<F>::residence();       \
   template void AddressSpace<F>::check_invariants();

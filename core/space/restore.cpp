@@ -42,6 +42,8 @@ Result<void> AddressSpace<F>::restore(AddressSpace& snapshot) {
   tree.closed.store(true, std::memory_order_seq_cst);
   system_.epochs.wait_for_sections(cpu);
   system_.epochs.enter(cpu);
+  tree.shape.fetch_add(1, std::memory_order_acq_rel);
+  snapshot.tree.shape.fetch_add(1, std::memory_order_acq_rel);
   Result<void> restored;
   {
     TlbGather<F> gather(tree, cpu, &dropped);
@@ -55,6 +57,9 @@ Result<void> AddressSpace<F>::restore(AddressSpace& snapshot) {
     break_limit_ = snapshot.break_limit_;
     stack_limit_.store(snapshot.stack_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     size_limit_.store(snapshot.size_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    data_limit_.store(snapshot.data_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    future_locks_.store(snapshot.future_locks_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    is_marked_.store(snapshot.is_marked_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     place_below_.store(snapshot.place_below_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     count_mapped(cpu, static_cast<std::int64_t>(snapshot.mapped().value() - mapped().value()));
   }

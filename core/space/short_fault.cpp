@@ -55,6 +55,9 @@ std::optional<typename AddressSpace<F>::Covered> AddressSpace<F>::covered_by(con
     return std::nullopt;
   }
   const std::optional<Meaning> meaning = owner.meaning_at_unlocked(slot);
+  if (meaning && meaning->backing != nullptr && !leads_to(page, leaf)) {
+    return std::nullopt;  // only as long as the leaf is in the tree does its lock keep the backing
+  }
   return meaning ? std::optional(Covered{.meaning = *meaning, .last = leaf.slot_count - 1U}) : std::nullopt;
 }
 

@@ -41,7 +41,8 @@ AddressSpace<F>::AddressSpace(VirtualMemory<F>& system, const SpaceLayout& layou
       per_cpu_(static_cast<PerCpu*>(per_cpu)),
       place_below_(vpn_of<F>(layout.placement_top).value()),
       stack_limit_(layout.stack_limit.value()),
-      size_limit_(layout.size_limit.value()) {
+      size_limit_(layout.size_limit.value()),
+      data_limit_(layout.data_limit.value()) {
   static_assert(sizeof(PerCpu) == VirtualMemory<F>::kSlotSize.value());  // as VirtualMemory has them allocated
   for (unsigned i = 0; i < system.slot_count(); ++i) {
     ::new (static_cast<void*>(per_cpu_ + i)) PerCpu;

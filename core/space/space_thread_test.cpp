@@ -130,6 +130,14 @@ TYPED_TEST(SpaceThreads, CommonPagesHoldWhatWasWrittenToThem) {
         case 0:
           this->map(space, page, count);
           break;
+        case 9: {
+          const VirtRange range = VirtRange::must(this->page(page), pages(count));
+          const Result<void> result = worker.below(2) == 0
+                                          ? space.discard(range, Discard::own_memory)
+                                          : space.mark(range, {.add = Traits::wiped_by_forks(), .drop = {}});
+          EXPECT_TRUE(result.ok() || result.error() == Errno::no_memory);
+          break;
+        }
         case 1:
           EXPECT_TRUE(space.unmap(this->page(page), pages(count)).ok());
           break;
@@ -160,6 +168,50 @@ TYPED_TEST(SpaceThreads, CommonPagesHoldWhatWasWrittenToThem) {
     }
   });
   space.check_invariants();
+  space.destroy();
+}
+
+// Two CPUs move their pages to and fro, while a third touches all places and a fourth forks: what a CPU wrote it finds
+// again where it moved it.
+TYPED_TEST(SpaceThreads, MovedPagesKeepWhatTheyHold) {
+  using F = TypeParam;
+  AddressSpace<F>& space = this->system.create();
+  constexpr std::uint64_t kOwn = TestFixture::kPages / 2;
+  this->map(space, 0, TestFixture::kPages);
+  this->run([&](auto& worker) {
+    test::Program<F> program(space);
+    const std::uint64_t here = worker.number % 2 * kOwn;
+    const std::uint64_t there = here + TestFixture::kPages + 8;
+    for (std::uint64_t round = 1; worker.goes_on(); ++round) {
+      if (worker.number == 2) {
+        std::uint64_t value = 0;
+        const Outcome outcome = program.load(this->page(worker.below(2 * TestFixture::kPages + 8)), value);
+        EXPECT_TRUE(outcome == Outcome::done || outcome == Outcome::no_mapping);
+        continue;
+      }
+      if (worker.number == 3) {
+        const Result<AddressSpace<F>*> child = space.fork();
+        EXPECT_TRUE(child.ok());
+        child.value()->check_invariants();
+        child.value()->destroy();
+        continue;
+      }
+      const std::uint64_t page = worker.below(kOwn);
+      EXPECT_EQ(program.store(this->page(here + page), round), Outcome::done);
+      for (const bool away : {true, false}) {
+        const VirtAddr to = this->page(away ? there : here);
+        const Result<VirtAddr> moved = space.remap({.address = this->page(away ? here : there),
+                                                    .old_length = pages(kOwn),
+                                                    .new_length = pages(kOwn),
+                                                    .move = Remap::Move::to_target,
+                                                    .target = to});
+        EXPECT_TRUE(moved.ok());
+        EXPECT_EQ(program.at(to + pages(page)), round);
+      }
+    }
+  });
+  space.check_invariants();
+  EXPECT_EQ(space.mapped(), PageCount(TestFixture::kPages));
   space.destroy();
 }
 

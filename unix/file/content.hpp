@@ -5,6 +5,8 @@
 #include <vellum/unix/files.hpp>
 #include <vellum/unix/open_file.hpp>
 
+#include "page_quota.hpp"
+
 namespace vellum::unix {
 
 // Lives as long as the object: a mapping keeps the pages of a file that has no name any more. Pages that no lower file
@@ -16,9 +18,10 @@ class FileContent final : public FilePager {
     LowerHandle handle{};  // ownership goes to the content
     ByteCount size{0};     // bytes that the lower file has
   };
-  // A new object of a size. Error: no_memory; `source` is still the caller's then.
+  // A new object of a size, whose pages count for `quota`, if any. Error: no_memory; `source` is still the caller's
+  // then.
   [[nodiscard]] static Result<Ref<FileObject>> create(Files& files, DeviceNumber device, std::uint64_t inode,
-                                                      ByteCount size, const Source& source);
+                                                      ByteCount size, const Source& source, Ref<PageQuota> quota);
   [[nodiscard]] static FileContent& of(const FileObject& object) {
     return *static_cast<FileContent*>(static_cast<FilePager*>(object.pager()));
   }
@@ -43,17 +46,19 @@ class FileContent final : public FilePager {
   // There is no other place to keep a page: it stays where it is (see keep_all).
   Result<void> write(PageIndex /*index*/, std::span<const std::byte> /*page*/) override { return {}; }
   IndexRange neighbours(PageIndex index) override;
+  void pages_gone(PageCount count) override;
   void object_ended() override;
 
  private:
   friend class FileMemory;
-  FileContent(Files& files, DeviceNumber device, std::uint64_t inode, const Source& source)
+  FileContent(Files& files, DeviceNumber device, std::uint64_t inode, const Source& source, Ref<PageQuota> quota)
       : files_(files),
         device_(device),
         inode_(inode),
         lower_(source.lower),
         handle_(source.handle),
-        lower_size_(source.size.value()) {}
+        lower_size_(source.size.value()),
+        quota_(std::move(quota)) {}
   ~FileContent() = default;
 
   Files& files_;
@@ -62,6 +67,8 @@ class FileContent final : public FilePager {
   Lower* const lower_;
   const LowerHandle handle_;
   std::atomic<std::uint64_t> lower_size_;
+  const Ref<PageQuota> quota_;
+  std::atomic<std::uint64_t> counted_{0};  // pages that count for the quota
   std::atomic<bool> deleted_{false};
   std::atomic<bool> keeps_all_{false};
   Mutex path_lock_;

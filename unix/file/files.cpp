@@ -30,6 +30,7 @@ Files::Files(VirtualMemory<Format>& virtual_memory, PageSource& source, FileWind
 
 Result<void> Files::start(Lower* lower) {
   unnamed_ = Ref<UnnamedFileSystem>::adopt(VELLUM_TRY(memory_.create<UnnamedFileSystem>(*this)));
+  shared_memory_ = VELLUM_TRY(RamFileSystem::create(*this, {.type = "tmpfs", .magic = kTmpfsMagic}, nullptr));
   devices_system_ = VELLUM_TRY(
       RamFileSystem::create(*this, {.type = "devtmpfs", .magic = kTmpfsMagic, .permissions = 0755}, nullptr));
   empty_system_ = VELLUM_TRY(RamFileSystem::create(
@@ -58,6 +59,7 @@ void Files::stop() {
   processes_system_.reset();
   empty_system_.reset();
   devices_system_.reset();
+  shared_memory_.reset();
   unnamed_.reset();
   memory_.reap();
   const LockGuard guard(lists_lock_);

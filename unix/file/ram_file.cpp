@@ -52,7 +52,9 @@ Result<FileObject*> RamFile::object_locked() {
   FileObject* object = object_.load(std::memory_order_relaxed);
   if (object == nullptr) {
     const DeviceNumber device = file_system().device();
-    object = VELLUM_TRY(FileContent::create(file_system().files(), device, inode(), size(), source_)).detach();
+    object = VELLUM_TRY(FileContent::create(file_system().files(), device, inode(), size(), source_,
+                                            static_cast<RamFileSystem&>(file_system()).quota()))
+                 .detach();
     object_.store(object, std::memory_order_release);
   }
   return object;
@@ -144,6 +146,7 @@ Result<void> RamFile::resize(FileObject& object, ByteCount size) {
 Result<void> RamFile::truncate(ByteCount size) {
   const MutexGuard guard(lock_);
   FileObject& object = *VELLUM_TRY(object_locked());
+  VELLUM_TRY(permit_size(size));
   if (size != this->size()) {
     VELLUM_TRY(resize(object, size));
   }
@@ -158,6 +161,7 @@ Result<void> RamFile::extend(ByteCount size) {
   const MutexGuard guard(lock_);
   FileObject& object = *VELLUM_TRY(object_locked());
   if (size > this->size()) {
+    VELLUM_TRY(permit_size(size));
     VELLUM_TRY(resize(object, size));
     touch(true);
   }
@@ -191,6 +195,7 @@ Result<void> RamFile::write_locked(FileObject& object, Transfer& from, ByteCount
   while (!from.left().is_zero() && position < limit) {
     const ByteCount length(
         std::min({from.left().value(), static_cast<std::uint64_t>(to_page_end(position)), (limit - position).value()}));
+    VELLUM_TRY(permit_write(position + length));
     const ByteCount old_size = size();
     if (position + length > old_size) {
       VELLUM_TRY(resize(object, position + length));

@@ -163,6 +163,7 @@ ProgramLayout layout_for(const Process& process) {
   const std::uint64_t stack = std::clamp<std::uint64_t>(limit, kLeastGap, room / 6 * 5);
   layout.space.stack_limit = ByteCount(std::min(limit, stack));
   layout.space.size_limit = ByteCount(process.limits[Resource::address_space].soft);
+  layout.space.data_limit = ByteCount(process.limits[Resource::data].soft);
   const VirtAddr below = layout.stack_top - ByteCount(stack) - layout.space.stack_guard_gap;
   layout.space.placement_top =
       std::min(layout.space.placement_top, below.align_down(ByteCount(std::uint64_t{2} << 20)));

@@ -75,6 +75,7 @@ MemoryFigures figures_of(Program& program) {
     } else if (region.prot.can_execute()) {
       (region.range.overlaps(program.code) ? figures.code : figures.libraries) += pages;
     }
+    figures.locked += region.traits.is_locked() ? pages : 0;
     if (region.object != nullptr) {
       figures.files += pages;
     }

@@ -163,7 +163,7 @@ void write_memory(const MemoryFigures& figures, TextSink& sink) {
   };
   line("VmPeak:\t", figures.mapped);
   line("VmSize:\t", figures.mapped);
-  line("VmLck:\t", 0);
+  line("VmLck:\t", figures.locked);
   line("VmPin:\t", 0);
   line("VmHWM:\t", figures.peak_resident);
   line("VmRSS:\t", figures.resident);

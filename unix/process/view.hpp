@@ -8,6 +8,16 @@
 
 namespace vellum::unix {
 
+// Calls `work` while the calling thread runs another program's space.
+template <class Work>
+void inside(Program& program, Work work) {
+  ThreadContext& context = current_thread()->context;
+  AddressSpace<Format>* const own = context.space;
+  use_space(context, &program.space);
+  work();
+  use_space(context, own);
+}
+
 // By the id of one of its threads, or its own. Null where there is none.
 [[nodiscard]] Process* process_by_any_id(ProcessId id) VELLUM_REQUIRES(process_lock);
 
@@ -16,6 +26,7 @@ struct MemoryFigures {
   std::uint64_t mapped = 0;
   std::uint64_t resident = 0;
   std::uint64_t tables = 0;
+  std::uint64_t locked = 0;
   std::uint64_t peak_resident = 0;
   std::uint64_t data = 0;  // private and writable, stacks not included
   std::uint64_t stack = 0;

@@ -3,11 +3,14 @@
 #include <algorithm>
 
 #include <vellum/unix/file_caller.hpp>
+#include <vellum/unix/memory_file.hpp>
 #include <vellum/unix/process_system.hpp>
 #include <vellum/unix/system_call.hpp>
 #include <vellum/unix/user_memory.hpp>
 
+#include "memory_locks.hpp"
 #include "memory_ranges.hpp"
+#include "value_names.hpp"
 
 namespace vellum::unix {
 
@@ -74,6 +77,13 @@ Result<void> permit(const OpenFile& file, Request& request, bool shared) {
     }
     request.maximum = request.maximum.without(Prot::write());
   }
+  if (const Result<std::uint32_t> seals = seals_of(file);
+      shared && seals.ok() && (seals.value() & seal::kFutureWrite) != 0) {
+    if (request.prot.can_write()) {
+      return Errno::not_permitted;
+    }
+    request.maximum = request.maximum.without(Prot::write());
+  }
   const Path& path = file.path();
   if (path.mount && (path.mount->flags() & mount_flag::kNoExecute) != 0) {
     if (request.prot.can_execute()) {
@@ -104,13 +114,18 @@ Result<VirtAddr> map_low(Request request) {
   return Errno::no_memory;
 }
 
+// Whether so many pages more may be locked. Error: try_again.
+Result<void> permit_locking(PageCount more) {
+  const LockBudget budget = lock_budget();
+  return budget.unlimited || budget.permits(space().locked(), more) ? Result<void>() : Result<void>(Errno::try_again);
+}
+
 Result<VirtAddr> map(Request& request, std::uint64_t flags) {
   const bool anywhere = request.placement == Placement::anywhere;
-  const VirtAddr at = VELLUM_TRY(anywhere && has(flags, map_flag::kBelow2G) ? map_low(request) : space().map(request));
-  if (has(flags, map_flag::kLocked) || (has(flags, map_flag::kPopulate) && !has(flags, map_flag::kNonBlocking))) {
-    (void)touch_range(space(), at, request.length);
+  if (has(flags, map_flag::kLocked) || space().locks_future()) {
+    VELLUM_TRY(permit_locking(pages_for(request.length)));
   }
-  return at;
+  return anywhere && has(flags, map_flag::kBelow2G) ? map_low(request) : space().map(request);
 }
 
 Result<VirtAddr> map_anonymous(Request& request, std::uint64_t flags, bool shared) {
@@ -171,6 +186,12 @@ Result<std::uint64_t> sys_mmap(const Arguments& arguments) {
   traits = shared ? traits | Traits::shared() : traits;
   traits = has(flags, map_flag::kGrowsDown) ? traits | Traits::grows_down() : traits;
   traits = has(flags, map_flag::kNoReserve) ? traits | Traits::no_reserve() : traits;
+  if (has(flags, map_flag::kLocked)) {
+    if (!lock_budget().permits_any()) {
+      return Errno::not_permitted;
+    }
+    traits = traits | Traits::locked();
+  }
   request.traits = traits;
   if (has(flags, map_flag::kPopulate) && !has(flags, map_flag::kNonBlocking)) {
     request.populate = Populate::now;
@@ -220,190 +241,58 @@ Result<std::uint64_t> sys_mprotect(const Arguments& arguments) {
   return 0;
 }
 
-Result<std::uint64_t> sys_brk(const Arguments& arguments) { return space().set_break(arguments.address(0)).value(); }
+Result<std::uint64_t> sys_brk(const Arguments& arguments) {
+  if (space().locks_future()) {
+    const VirtAddr before = space().set_break(VirtAddr(0));
+    const VirtAddr wanted = arguments.address(0);
+    if (wanted > before && !permit_locking(pages_for(wanted - before)).ok()) {
+      return before.value();
+    }
+  }
+  return space().set_break(arguments.address(0)).value();
+}
 
-Result<std::uint64_t> sys_msync(const Arguments& arguments) {
-  constexpr std::uint64_t kAsync = 1;
-  constexpr std::uint64_t kInvalidate = 2;
-  constexpr std::uint64_t kSync = 4;
-  const std::uint64_t flags = arguments.value[2];
-  if ((flags & ~(kAsync | kInvalidate | kSync)) != 0 || (flags & (kAsync | kSync)) == (kAsync | kSync)) {
+// Flags that make no sense together are refused before anything else is looked at.
+Result<std::uint64_t> sys_mremap(const Arguments& arguments) {
+  constexpr std::uint64_t kMayMove = 1;
+  constexpr std::uint64_t kFixed = 2;
+  constexpr std::uint64_t kKeepsSource = 4;
+  const std::uint64_t flags = arguments.value[3];
+  if ((flags & ~(kMayMove | kFixed | kKeepsSource)) != 0 || (has(flags, kFixed) && !has(flags, kMayMove))) {
     return Errno::invalid;
   }
-  const VirtRange range = VELLUM_TRY(named_range(arguments.address(0), ByteCount(arguments.value[1])));
-  return for_each_region(space(), range, [&](const Region<Format>& region, VirtRange part) -> Result<void> {
-    if (!has(flags, kSync) || region.object == nullptr || !region.traits.is_shared()) {
-      return {};
-    }
-    const Ref<FileObject> object = Ref<FileObject>::share(*region.object);
-    const PageIndex first = region.first + whole_pages(part.start() - region.range.start());
-    return object->write_back(IndexRange::must(first, whole_pages(part.size())));
-  });
+  const VirtAddr address = arguments.address(0);
+  const PageCount old_pages = pages_for(ByteCount(arguments.value[1]));
+  const PageCount new_pages = pages_for(ByteCount(arguments.value[2]));
+  const std::optional<Region<Format>> region = space().region_at_or_after(address);
+  const bool locked = region && region->traits.is_locked() && region->range.contains(address);
+  if (locked && new_pages > old_pages && old_pages <= whole_pages(region->range.end() - address)) {
+    VELLUM_TRY(permit_locking(new_pages - old_pages));
+  }
+  const VirtAddr at = VELLUM_TRY(space().remap({.address = address,
+                                                .old_length = ByteCount(arguments.value[1]),
+                                                .new_length = ByteCount(arguments.value[2]),
+                                                .move = has(flags, kFixed)     ? Remap::Move::to_target
+                                                        : has(flags, kMayMove) ? Remap::Move::anywhere
+                                                                               : Remap::Move::forbidden,
+                                                .keeps_source = has(flags, kKeepsSource),
+                                                .target = arguments.address(4)}));
+  return at.value();
 }
 
-// MADV_DONTNEED: private memory is what it was when it was mapped.
-Result<void> forget(const Region<Format>& region, VirtRange part) {
-  if (region.traits.is_shared()) {
-    return {};  // the object keeps the pages
-  }
-  const Ref<FileObject> object = region.object != nullptr ? Ref<FileObject>::share(*region.object) : nullptr;
-  Request request;
-  request.address = part.start();
-  request.length = part.size();
-  request.prot = region.prot;
-  request.maximum = region.maximum;
-  request.traits = region.traits;
-  request.placement = Placement::fixed;
-  request.object = object.get();
-  request.offset = ByteCount((region.first.value() << kPageShift) + (part.start() - region.range.start()).value());
-  if (request.object == nullptr) {
-    request.offset = ByteCount(0);
-  }
-  VELLUM_TRY(space().map(request));
-  return {};
-}
-
-enum class Advice : std::uint8_t {
-  normal = 0,
-  random = 1,
-  sequential = 2,
-  will_need = 3,
-  do_not_need = 4,
-  free = 8,
-  do_fork = 11,
-  huge_pages = 14,
-  no_huge_pages = 15,
-  do_not_dump = 16,
-  do_dump = 17,
-  keep_on_fork = 19,
-  cold = 20,
-  page_out = 21,
-  populate_read = 22,
-  populate_write = 23,
-};
-
-Result<std::uint64_t> sys_madvise(const Arguments& arguments) {
-  const auto advice = static_cast<Advice>(arguments.value[2]);
-  switch (arguments.value[2] > 0xff ? Advice{0xff} : advice) {
-    case Advice::normal:
-    case Advice::random:
-    case Advice::sequential:
-    case Advice::will_need:
-    case Advice::do_not_need:
-    case Advice::free:
-    case Advice::do_fork:
-    case Advice::huge_pages:
-    case Advice::no_huge_pages:
-    case Advice::do_not_dump:
-    case Advice::do_dump:
-    case Advice::keep_on_fork:
-    case Advice::cold:
-    case Advice::page_out:
-    case Advice::populate_read:
-    case Advice::populate_write:
-      break;
-    default:
-      return Errno::invalid;
-  }
-  VirtRange range;
-  if (arguments.value[1] == 0 && arguments.address(0).is_page_aligned()) {
-    return 0;
-  }
-  range = VELLUM_TRY(named_range(arguments.address(0), ByteCount(arguments.value[1]), Errno::invalid));
-  return for_each_region(space(), range, [&](const Region<Format>& region, VirtRange part) -> Result<void> {
-    switch (advice) {
-      case Advice::do_not_need:
-        return forget(region, part);
-      case Advice::free:
-        return region.object != nullptr || region.traits.is_shared() ? Errno::invalid : Result<void>();
-      case Advice::populate_read:
-        return touch(space(), part, Access::read);
-      case Advice::populate_write:
-        return touch(space(), part, Access::write);
-      default:
-        return {};
-    }
-  });
-}
-
-Result<std::uint64_t> sys_mlock(const Arguments& arguments) {
-  const VirtAddr start = arguments.address(0).page();
-  const ByteCount length = arguments.address(0).offset_in_page() + ByteCount(arguments.value[1]);
-  if (arguments.value[1] == 0) {
-    return 0;
-  }
-  const VirtRange range = VELLUM_TRY(named_range(start, length, Errno::invalid));
-  return for_each_region(space(), range, [&](const Region<Format>& region, VirtRange part) -> Result<void> {
-    const Access access = region.prot.can_write() && !region.traits.is_shared() ? Access::write : Access::read;
-    return region.prot.is_none() ? Errno::no_memory : touch(space(), part, access);
-  });
-}
-
-Result<std::uint64_t> sys_mlock2(const Arguments& arguments) {
-  constexpr std::uint64_t kOnFault = 1;
-  if ((arguments.value[2] & ~kOnFault) != 0) {
-    return Errno::invalid;
-  }
-  if (arguments.value[2] == kOnFault) {
-    return 0;
-  }
-  return sys_mlock(arguments);
-}
-
-Result<std::uint64_t> sys_munlock(const Arguments& arguments) {
-  const VirtAddr start = arguments.address(0).page();
-  const ByteCount length = arguments.address(0).offset_in_page() + ByteCount(arguments.value[1]);
-  if (arguments.value[1] == 0) {
-    return 0;
-  }
-  const VirtRange range = VELLUM_TRY(named_range(start, length, Errno::invalid));
-  return for_each_region(space(), range, [](const Region<Format>&, VirtRange) { return Result<void>(); });
-}
-
-Result<std::uint64_t> sys_mlockall(const Arguments& arguments) {
-  constexpr std::uint64_t kKnown = 7;
-  constexpr std::uint64_t kOnFault = 4;
-  const std::uint64_t flags = arguments.value[0];
-  return flags == 0 || (flags & ~kKnown) != 0 || flags == kOnFault ? Result<std::uint64_t>(Errno::invalid) : 0;
-}
-
-Result<std::uint64_t> sys_munlockall(const Arguments& /*arguments*/) { return 0; }
-
-Result<std::uint64_t> sys_mincore(const Arguments& arguments) {
-  if (!arguments.address(0).is_page_aligned()) {
-    return Errno::invalid;
-  }
-  const VirtRange range = VELLUM_TRY(named_range(arguments.address(0), ByteCount(arguments.value[1])));
-  const VirtAddr vector = arguments.address(2);
-  VirtAddr expected = range.start();
-  for (VirtAddr page = range.start(); page != range.end(); page += ByteCount(kPageSize)) {
-    const std::optional<Region<Format>> region = space().region_at_or_after(page);
-    if (!region || !region->range.contains(page)) {
-      return Errno::no_memory;
-    }
-    VELLUM_TRY(write_user<std::uint8_t>(vector + ByteCount((page - expected).value() >> kPageShift),
-                                        space().is_resident(page) ? 1 : 0));
-  }
-  return 0;
-}
+constexpr Shown kHex = Shown::hexadecimal;
+constexpr Shown kDecimal = Shown::decimal;
 
 constexpr SystemCall kCalls[] = {
     {9,
      "mmap",
      sys_mmap,
      6,
-     {Shown::hexadecimal, Shown::decimal, Shown::flags, Shown::flags, Shown::descriptor, Shown::hexadecimal}},
-    {10, "mprotect", sys_mprotect, 3, {Shown::hexadecimal, Shown::decimal, Shown::flags}},
-    {11, "munmap", sys_munmap, 2, {Shown::hexadecimal, Shown::decimal}},
-    {12, "brk", sys_brk, 1, {Shown::hexadecimal}},
-    {26, "msync", sys_msync, 3, {Shown::hexadecimal, Shown::decimal, Shown::flags}},
-    {27, "mincore", sys_mincore, 3, {Shown::hexadecimal, Shown::decimal, Shown::bytes}},
-    {28, "madvise", sys_madvise, 3, {Shown::hexadecimal, Shown::decimal, Shown::decimal}},
-    {149, "mlock", sys_mlock, 2, {Shown::hexadecimal, Shown::decimal}},
-    {150, "munlock", sys_munlock, 2, {Shown::hexadecimal, Shown::decimal}},
-    {151, "mlockall", sys_mlockall, 1, {Shown::flags}},
-    {152, "munlockall", sys_munlockall, 0, {}},
-    {325, "mlock2", sys_mlock2, 3, {Shown::hexadecimal, Shown::decimal, Shown::flags}},
+     {kHex, kDecimal, value_names::kProtections, value_names::kMapFlags, Shown::descriptor, kHex}},
+    {10, "mprotect", sys_mprotect, 3, {kHex, kDecimal, value_names::kProtections}},
+    {11, "munmap", sys_munmap, 2, {kHex, kDecimal}},
+    {12, "brk", sys_brk, 1, {kHex}},
+    {25, "mremap", sys_mremap, 5, {kHex, kDecimal, kDecimal, value_names::kRemapFlags, kHex}},
 };
 
 }  // namespace

@@ -19,22 +19,45 @@ namespace vellum::unix {
   return range.ok() ? range : Result<VirtRange>(too_large);
 }
 
-// Calls visit(region, part of it) -> Result<void> for all that is mapped in a range, until it fails; visit may map the
-// part anew. Error: visit's; no_memory where there are holes, which are passed over.
+// A region whose object, if it has one, stays for as long as this lives, whatever becomes of the mapping.
+class HeldRegion {
+ public:
+  explicit HeldRegion(const Region<Format>& held)
+      : region_(held), object_(held.object != nullptr ? Ref<FileObject>::adopt(held.object) : nullptr) {}
+
+  const Region<Format>* operator->() const { return &region_; }
+  [[nodiscard]] const Ref<FileObject>& object() const { return object_; }
+  // The object's page at an address of the region.
+  [[nodiscard]] PageIndex index_of(VirtAddr address) const {
+    return region_.first + whole_pages(address - region_.range.start());
+  }
+
+ private:
+  Region<Format> region_;
+  Ref<FileObject> object_;
+};
+
+// Calls visit(held region, part of it) -> Result<void> for all that is mapped in a range, until it fails. Error:
+// visit's; no_memory where there are holes, which are passed over.
 template <class Visitor>
 [[nodiscard]] Result<std::uint64_t> for_each_region(Space& space, VirtRange range, Visitor visit) {
   bool holes = false;
   VirtAddr at = range.start();
   while (range.contains(at)) {
-    const std::optional<Region<Format>> region = space.region_at_or_after(at);
+    const std::optional<Region<Format>> found = space.hold_region(at);
+    if (!found) {
+      holes = true;
+      break;
+    }
+    const HeldRegion region(*found);
     const VirtRange rest = VirtRange::must(at, range.size() - (at - range.start()));
-    const VirtRange part = region ? region->range.intersection(rest) : VirtRange();
+    const VirtRange part = region->range.intersection(rest);
     if (part.empty()) {
       holes = true;
       break;
     }
     holes |= part.start() != at;
-    VELLUM_TRY(visit(*region, part));
+    VELLUM_TRY(visit(region, part));
     at = part.last() + ByteCount(1);
   }
   return holes ? Result<std::uint64_t>(Errno::no_memory) : 0;
@@ -53,16 +76,6 @@ template <class Visitor>
     }
   }
   return {};
-}
-
-// Brings in what can be brought in.
-inline Result<void> touch_range(Space& space, VirtAddr start, ByteCount length) {
-  const VirtRange range = VELLUM_TRY(named_range(start, length));
-  const auto result = for_each_region(space, range, [&](const Region<Format>& region, VirtRange part) -> Result<void> {
-    const bool writes = region.prot.can_write() && !region.traits.is_shared();
-    return region.prot.is_none() ? Result<void>() : touch(space, part, writes ? Access::write : Access::read);
-  });
-  return result.ok() ? Result<void>() : result.error();
 }
 
 }  // namespace vellum::unix

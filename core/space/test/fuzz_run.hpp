@@ -3,6 +3,8 @@
 
 #include "fixture.hpp"
 #include "fuzz_world.hpp"
+#include "mark_fuzz.hpp"
+#include "remap_oracle.hpp"
 
 namespace vellum::test {
 
@@ -35,6 +37,7 @@ class SpaceFuzz : private FuzzWorld<F> {
   }
 
  private:
+  static constexpr std::uint64_t kMostBroughtIn = 64;  // pages
   static constexpr std::uint64_t kCheckEvery = VELLUM_DEBUG ? 1 : 256;
 
   void perform(const Operation& op) {
@@ -58,6 +61,15 @@ class SpaceFuzz : private FuzzWorld<F> {
         break;
       case Kind::protect:
         protect(op, space);
+        break;
+      case Kind::remap:
+        remap(op, space);
+        break;
+      case Kind::discard:
+      case Kind::mark:
+      case Kind::lock:
+      case Kind::lock_all:
+        MarkFuzz<F>(*this, op, space).run();
         break;
       case Kind::set_break:
         set_break(op, space);
@@ -174,10 +186,20 @@ class SpaceFuzz : private FuzzWorld<F> {
       op.object = 0;
     }
     const bool copies = op.object != 0 && !op.traits.is_shared() && op.prot.can_write();
-    if (copies && (op.fail_nth != 0 || op.device_fails)) {
-      op.populate = Populate::on_demand;  // how many copies it would make could not be told
-    }
     const PageCount pages = pages_for(op.length);
+    const Traits future = space.model.future_locks;
+    op.traits = op.traits | future;
+    if (future == Traits::locked()) {
+      if (pages.value() > kMostBroughtIn) {
+        return;
+      }
+      op.populate = Populate::now;
+    }
+    if (copies && (op.fail_nth != 0 || op.device_fails)) {  // how many copies it would make could not be told
+      op.populate = future == Traits::locked() ? op.populate : Populate::on_demand;
+      op.fail_nth = future == Traits::locked() ? 0 : op.fail_nth;
+      op.device_fails = future != Traits::locked() && op.device_fails;
+    }
     Result<void> expected = this->oracle().request(op);
     std::optional<VirtAddr> wanted;
     if (expected.ok() && op.placement != Placement::anywhere) {
@@ -186,7 +208,8 @@ class SpaceFuzz : private FuzzWorld<F> {
     } else if (expected.ok()) {
       wanted = this->oracle().hint(op, space.model);
       if ((!wanted && !this->oracle().has_room(space.model, pages)) ||
-          this->oracle().exceeds_size(space.model, pages)) {
+          this->oracle().exceeds_size(space.model, pages) ||
+          this->oracle().exceeds_data(space.model, op.prot, op.traits, pages)) {
         expected = Errno::no_memory;
       }
     }
@@ -275,6 +298,42 @@ class SpaceFuzz : private FuzzWorld<F> {
       space.model.protect(expected.start, expected.end, op.prot);
     }
   }
+  void remap(Operation op, Space& space) {
+    const RemapOracle<F> oracle(this->oracle(), space.real->layout(), op, space.model);
+    if (oracle.brings_in()) {
+      if (oracle.new_pages().value() > kMostBroughtIn) {
+        return;
+      }
+      op.fail_nth = 0;
+      op.device_fails = false;
+    }
+    const typename World::Failing failing(*this, op);
+    const Result<VirtAddr> moved = space.real->remap({.address = op.address,
+                                                      .old_length = op.length,
+                                                      .new_length = op.new_length,
+                                                      .move = op.move,
+                                                      .keeps_source = op.keeps_source,
+                                                      .target = op.target});
+    const Result<void> result = moved.ok() ? Result<void>() : Result<void>(moved.error());
+    if (!same(result, oracle.result()) && !is_injected(result, failing.allocations())) {
+      differ("remap gave %d, expected %d", number_of(result), number_of(oracle.result()));
+    }
+    if (!result.ok()) {
+      // How far it came, if memory ran out on the way, shows in how much is mapped.
+      const SpaceModel* reached = &oracle.stages().back();
+      for (const SpaceModel& stage : oracle.stages()) {
+        reached = failing.allocations() > 0 && stage.mapped() == space.real->mapped() ? &stage : reached;
+      }
+      space.model = SpaceModel(*reached);
+      return;
+    }
+    const VirtAddr at = moved.value();
+    if (oracle.wanted() ? at != *oracle.wanted() : !fits(space, at, oracle.new_pages())) {
+      differ("moved to 0x%llx", static_cast<unsigned long long>(at.value()));
+    }
+    space.model = oracle.after(at, calls_ + 1);
+    calls_ += 2;
+  }
   void set_break(const Operation& op, Space& space) {
     const VirtAddr before = space.model.break_end;
     const VirtAddr expected = this->oracle().set_break(op.address, World::kBreakLimit, space.model);
@@ -293,7 +352,7 @@ class SpaceFuzz : private FuzzWorld<F> {
                        .end = new_top,
                        .prot = Prot::read() | Prot::write(),
                        .maximum = Prot::all(),
-                       .traits = {},
+                       .traits = space.model.future_locks,
                        .object = {},
                        .call = 0,
                        .first = PageIndex(0)});

@@ -84,6 +84,9 @@ class FuzzWorld {
     if ((options_ & 6U) == 6) {
       layout.size_limit = ByteCount((F::kVirtualBits <= 24 ? 48U : 700U) * kPageSize + 5);
     }
+    if ((options_ & 0xC0U) == 0xC0) {
+      layout.data_limit = ByteCount((F::kVirtualBits <= 24 ? 32U : 300U) * kPageSize + 5);
+    }
     return layout;
   }
 
@@ -148,7 +151,7 @@ class FuzzWorld {
     const Failing failing(*this, op);
     const Result<AddressSpace<F>*> child = parent.real->fork();
     if (child.ok()) {
-      const SpaceModel copy = parent.model;
+      const SpaceModel copy = parent.model.forked();
       add(*child.value()).model = copy;
     } else if (failing.allocations() == 0 || child.error() != Errno::no_memory) {
       differ("fork gave %d", static_cast<int>(child.error()));

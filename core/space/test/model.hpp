@@ -189,6 +189,14 @@ class PrivatePages {
     pages_.erase(std::remove_if(position(start), last, [&](const auto& entry) { return predicate(entry.first); }),
                  last);
   }
+  template <class Visitor>
+  void for_each(Vpn start, Vpn end, Visitor visit) const {
+    for (const auto& [page, words] : pages_) {
+      if (page >= start && page < end) {
+        visit(page, words);
+      }
+    }
+  }
   [[nodiscard]] std::size_t count() const { return pages_.size(); }
   [[nodiscard]] Vpn nth(std::size_t n) const { return pages_[n].first; }
 
@@ -258,11 +266,73 @@ class SpaceModel {
     stretches_.insert(first_behind(stretch.start), stretch);
   }
   void protect(Vpn start, Vpn end, Prot prot) {
-    cut(start);
-    cut(end);
-    for (std::size_t i = index_behind(start); i < stretches_.size() && stretches_[i].start < end; ++i) {
-      stretches_[i].prot = prot;
+    for_each_in(start, end, [&](Stretch& stretch) { stretch.prot = prot; });
+  }
+  void mark(Vpn start, Vpn end, Traits add, Traits drop) {
+    for_each_in(start, end, [&](Stretch& stretch) { stretch.traits = stretch.traits.without(drop) | add; });
+  }
+  void discard(Vpn start, Vpn end) { contents_.erase(start, end); }
+  // What is in memory from `start` on has private copies, as far as writes make them, and its object reaches.
+  void bring_in(Vpn start, Vpn end) {
+    for (Vpn page = start; page < end; page += PageCount(1)) {
+      const Stretch* const stretch = find(page);
+      if (stretch != nullptr && stretch->object && stretch->prot.can_write() && !stretch->traits.is_shared() &&
+          stretch->object->has(stretch->index_of(page))) {
+        static_cast<void>(own(*stretch, page));
+      }
     }
+  }
+  // What a forked space has of this one.
+  [[nodiscard]] SpaceModel forked() const {
+    SpaceModel child = *this;
+    child.future_locks = Traits();
+    for (const Stretch& stretch : stretches_) {
+      if (stretch.traits.is_left_out_of_forks()) {
+        child.unmap(stretch.start, stretch.end);
+        continue;
+      }
+      if (stretch.traits.is_wiped_by_forks()) {
+        child.discard(stretch.start, stretch.end);
+      }
+      child.mark(stretch.start, stretch.end, {}, Traits::locked() | Traits::locked_on_fault());
+    }
+    return child;
+  }
+  [[nodiscard]] PageCount sum_of(bool (*counts)(const Stretch&)) const {
+    PageCount pages{0};
+    for (const Stretch& stretch : stretches_) {
+      pages += counts(stretch) ? stretch.size() : PageCount(0);
+    }
+    return pages;
+  }
+  // What the pages from .. end mean and hold, moved to `to`, where it ends with `to_end`; all of it is of `region`.
+  struct Moved {
+    Vpn from;
+    Vpn end;
+    Vpn to;
+    Vpn to_end;
+  };
+  void move(const Moved& moved, const Stretch& region, std::uint64_t call, bool keeps_source) {
+    Stretch target = region;
+    target.first = region.index_of(moved.from);
+    target.start = moved.to;
+    target.end = moved.to_end;
+    target.call = target.object ? call : 0;
+    const PrivatePages held = contents_;
+    if (moved.from < moved.end) {
+      unmap(moved.from, moved.end);
+    }
+    if (keeps_source) {
+      Stretch source = target;
+      source.traits = source.traits.without(Traits::locked() | Traits::locked_on_fault());
+      source.start = moved.from;
+      source.end = moved.end;
+      source.call = target.object ? call + 1 : 0;
+      map(source);
+    }
+    map(target);
+    held.for_each(moved.from, moved.end,
+                  [&](Vpn page, const PageWords& words) { contents_.set(moved.to + (page - moved.from), words); });
   }
   // Private copies of an object's pages from `keep` on go when the object is cut.
   void forget_copies(const ObjectModel& object, PageCount keep) {
@@ -310,10 +380,19 @@ class SpaceModel {
 
   VirtAddr break_start;
   VirtAddr break_end;
+  Traits future_locks;
 
  private:
   [[nodiscard]] std::size_t index_behind(Vpn page) const {
     return static_cast<std::size_t>(first_behind(page) - stretches_.begin());
+  }
+  template <class Action>
+  void for_each_in(Vpn start, Vpn end, Action action) {
+    cut(start);
+    cut(end);
+    for (std::size_t i = index_behind(start); i < stretches_.size() && stretches_[i].start < end; ++i) {
+      action(stretches_[i]);
+    }
   }
   void cut(Vpn at) {
     const std::size_t index = index_behind(at);

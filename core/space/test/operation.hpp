@@ -19,6 +19,11 @@ struct Operation {
     map,
     unmap,
     protect,
+    remap,
+    discard,
+    mark,
+    lock,
+    lock_all,
     set_break,
     fork,
     destroy,
@@ -43,19 +48,28 @@ struct Operation {
   Placement placement = Placement::anywhere;
   Populate populate = Populate::on_demand;
   unsigned object = 0;  // 0: none
+  ByteCount new_length{0};
+  Remap::Move move = Remap::Move::forbidden;
+  bool keeps_source = false;
+  VirtAddr target{};
+  unsigned how = 0;  // which discard, mark, lock
   std::uint64_t value = 0;
   unsigned fail_nth = 0;  // this allocation fails; 0: none
   bool device_fails = false;
 
   void print(std::FILE* to) const {
-    static constexpr const char* kNames[] = {"load",           "store",   "fetch",      "run",         "map",
-                                             "unmap",          "protect", "set_break",  "fork",        "destroy",
-                                             "swap_out",       "resize",  "write_back", "read_object", "write_object",
+    static constexpr const char* kNames[] = {"load",           "store",    "fetch",      "run",         "map",
+                                             "unmap",          "protect",  "remap",      "discard",     "mark",
+                                             "lock",           "lock_all", "set_break",  "fork",        "destroy",
+                                             "swap_out",       "resize",   "write_back", "read_object", "write_object",
                                              "replace_object", "look"};
     static constexpr const char* kPlacements[] = {"anywhere", "fixed", "fixed_no_replace"};
     const auto number = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
     std::fprintf(to, "cpu(%u).%s(space %llu, 0x%llx, length 0x%llx", cpu, kNames[static_cast<unsigned>(kind)],
                  number(which), number(address.value()), number(length.value()));
+    if (kind == Kind::discard || kind == Kind::mark || kind == Kind::lock || kind == Kind::lock_all) {
+      std::fprintf(to, ", how %u", how);
+    }
     if (kind == Kind::map || kind == Kind::protect) {
       std::fprintf(to, ", prot %u", prot.bits());
     }
@@ -63,6 +77,10 @@ struct Operation {
       std::fprintf(to, ", maximum %u, traits %u, %s%s, object %u, offset 0x%llx", maximum.bits(), traits.bits(),
                    kPlacements[static_cast<unsigned>(placement)], populate == Populate::now ? ", populate" : "", object,
                    number(offset.value()));
+    } else if (kind == Kind::remap) {
+      static constexpr const char* kMoves[] = {"stays", "anywhere", "to"};
+      std::fprintf(to, ", new length 0x%llx, %s 0x%llx%s", number(new_length.value()),
+                   kMoves[static_cast<unsigned>(move)], number(target.value()), keeps_source ? ", keeps source" : "");
     } else if (kind >= Kind::resize) {
       std::fprintf(to, ", object %u, offset 0x%llx", object, number(offset.value()));
     }
@@ -122,6 +140,17 @@ class OperationSource {
         op.prot = take_prot();
         take_nonsense(op);
         break;
+      case Kind::remap:
+        take_remap(op);
+        break;
+      case Kind::discard:
+      case Kind::mark:
+      case Kind::lock:
+      case Kind::lock_all:
+        op.address = address_of<F>(take_page());
+        op.length = take_length();
+        op.how = input_.take_u8();
+        break;
       case Kind::set_break:
       case Kind::look:
       case Kind::swap_out:
@@ -157,10 +186,13 @@ class OperationSource {
       Kind kind;
     };
     static constexpr Share kShares[] = {
-        {70, Kind::load},        {134, Kind::store},       {142, Kind::fetch},        {152, Kind::run},
-        {180, Kind::map},        {198, Kind::unmap},       {218, Kind::protect},      {221, Kind::set_break},
-        {226, Kind::fork},       {230, Kind::destroy},     {241, Kind::swap_out},     {244, Kind::resize},
-        {247, Kind::write_back}, {249, Kind::read_object}, {252, Kind::write_object}, {253, Kind::replace_object},
+        {70, Kind::load},         {128, Kind::store},        {133, Kind::discard},
+        {137, Kind::mark},        {139, Kind::lock},         {140, Kind::lock_all},
+        {144, Kind::fetch},       {152, Kind::run},          {180, Kind::map},
+        {195, Kind::unmap},       {211, Kind::protect},      {218, Kind::remap},
+        {221, Kind::set_break},   {226, Kind::fork},         {230, Kind::destroy},
+        {241, Kind::swap_out},    {244, Kind::resize},       {247, Kind::write_back},
+        {249, Kind::read_object}, {252, Kind::write_object}, {253, Kind::replace_object},
         {256, Kind::look},
     };
     for (const Share& share : kShares) {
@@ -261,6 +293,26 @@ class OperationSource {
     op.maximum = rare >= 224 ? Prot::from_bits(rare) : Prot::all();
     take_nonsense(op);
     op.populate = rare % 8U == 0 && pages_for(op.length).value() <= 64 ? Populate::now : Populate::on_demand;
+  }
+  void take_remap(Operation& op) {
+    op.address = address_of<F>(take_page());
+    op.length = take_length();
+    const std::uint8_t how = input_.take_u8();
+    op.new_length = how % 4U == 0 ? take_length() : how == 1 ? ByteCount(0) : op.length;
+    op.length = how == 2 ? ByteCount(0) : how == 3 ? ByteCount(~std::uint64_t{0}) : op.length;
+    const std::uint8_t where = input_.take_u8();
+    op.move = where < 32 ? Remap::Move::forbidden : where < 80 ? Remap::Move::anywhere : Remap::Move::to_target;
+    op.keeps_source = where % 5U == 0;
+    if (where >= 64) {
+      op.target = where == 255 ? strange_address() : address_of<F>(take_page()) + ByteCount(where == 254 ? 8 : 0);
+    }
+    if (where >= 192 && where < 250) {  // as far away as tables are
+      op.target = address_of<F>(round_to_table(vpn_of<F>(op.target), vpn_of<F>(op.address)));
+    }
+  }
+  [[nodiscard]] static Vpn round_to_table(Vpn page, Vpn like) {
+    const std::uint64_t mask = entry_span<F>(2).value() - 1;
+    return Vpn((page.value() & ~mask) | (like.value() & mask));
   }
   // Now and then an argument that no program should use.
   void take_nonsense(Operation& op) {

@@ -46,6 +46,15 @@ class Oracle {
   [[nodiscard]] bool exceeds_size(const SpaceModel& space, PageCount more) const {
     return space.mapped() + more > whole_pages(layout_.size_limit);
   }
+  [[nodiscard]] static bool is_data(Prot prot, Traits traits) {
+    return prot.can_write() && !traits.is_shared() && !traits.is_growing_down();
+  }
+  [[nodiscard]] bool exceeds_data(const SpaceModel& space, Prot prot, Traits traits, PageCount more) const {
+    const PageCount used = space.sum_of([](const Stretch& stretch) { return is_data(stretch.prot, stretch.traits); });
+    return is_data(prot, traits) && used + more > whole_pages(layout_.data_limit);
+  }
+  // Whether so many pages are more than memory could ever hold.
+  [[nodiscard]] bool exceeds(PageCount pages) const { return pages > memory_; }
   // Of a map whose address is given.
   [[nodiscard]] Result<void> map_fixed(const Operation& op, const SpaceModel& space) const {
     const PageCount pages = pages_for(op.length);
@@ -53,7 +62,8 @@ class Oracle {
     if (op.placement == Placement::fixed_no_replace && !space.is_free(start, start + pages)) {
       return Errno::exists;
     }
-    if (exceeds_size(space, pages - space.mapped_in(start, start + pages))) {
+    const PageCount more = pages - space.mapped_in(start, start + pages);
+    if (exceeds_size(space, more) || exceeds_data(space, op.prot, op.traits, more)) {
       return Errno::no_memory;
     }
     return {};
@@ -115,6 +125,7 @@ class Oracle {
     }
     const Vpn start = vpn_of<F>(op.address);
     Vpn reached = start;
+    PageCount became_data{0};
     while (reached - start < pages) {
       const auto at = space.first_behind(reached);
       if (at == space.stretches().end() || at->start > reached || !layout_.contains(address_of<F>(reached))) {
@@ -133,9 +144,53 @@ class Oracle {
       if (becomes_own && end - reached > memory_) {
         return {.result = Errno::no_memory, .start = start, .end = reached};
       }
+      if (is_data(op.prot, at->traits) && !is_data(at->prot, at->traits)) {
+        const bool exceeds = exceeds_data(space, op.prot, at->traits, became_data + (end - reached));
+        if (exceeds && !exceeds_size(space, end - reached)) {
+          return {.result = Errno::no_memory, .start = start, .end = reached};
+        }
+        became_data += end - reached;
+      }
       reached = end;
     }
     return {.result = {}, .start = start, .end = reached};
+  }
+
+  // How far from its start something can be done to a range, and what is answered.
+  struct Reach {
+    Result<void> result;
+    Vpn start;
+    Vpn end;
+  };
+  template <class Permits>
+  [[nodiscard]] Reach reach(VirtRange range, const SpaceModel& space, Gaps gaps, Permits permits) const {
+    const VirtRange& half = range.overlaps(layout_.user[0]) ? layout_.user[0] : layout_.user[1];
+    const VirtRange inside = range.intersection(half);
+    if (inside.empty() || (gaps == Gaps::obstacle && inside.start() != range.start())) {
+      return {.result = Errno::no_memory, .start = {}, .end = {}};
+    }
+    Reach reach = {.result = inside.size() == range.size() ? Result<void>() : Result<void>(Errno::no_memory),
+                   .start = vpn_of<F>(inside.start()),
+                   .end = end_of(inside)};
+    Vpn reached = reach.start;
+    for (auto at = space.first_behind(reached); reached < reach.end; ++at) {
+      const bool gap = at == space.stretches().end() || at->start > reached;
+      reach.result = gap ? Result<void>(Errno::no_memory) : reach.result;
+      if (gap && gaps == Gaps::obstacle) {
+        reach.end = reached;
+      }
+      if (at == space.stretches().end() || at->start >= reach.end) {
+        break;
+      }
+      const Result<void> permitted = permits(*at);
+      if (!permitted.ok()) {
+        reach.result = permitted;
+        reach.end = std::max(at->start, reach.start);
+        break;
+      }
+      reached = at->end;
+    }
+    return reach;
   }
 
   // Where brk() leaves the end of the heap.
@@ -150,7 +205,8 @@ class Oracle {
       const bool limited = above != space.stretches().end();
       const bool stack = limited && above->traits.is_growing_down();
       const PageCount distance = PageCount(1) + (stack ? whole_pages(layout_.stack_guard_gap) : PageCount(0));
-      if ((limited && above->start < new_top + distance) || exceeds_size(space, new_top - old_top)) {
+      if ((limited && above->start < new_top + distance) || exceeds_size(space, new_top - old_top) ||
+          exceeds_data(space, Prot::read() | Prot::write(), {}, new_top - old_top)) {
         return space.break_end;
       }
     }

@@ -49,6 +49,8 @@ class MemoryObject {
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   // With the last reference the object and its pages end; dirty pages are lost (write_back first).
   void release();
+  // For who finds the object without holding it, at its pager: false where its last reference is gone.
+  [[nodiscard]] bool try_retain();
 
   [[nodiscard]] ByteCount size() const { return ByteCount(size_.load(std::memory_order_acquire)); }
   [[nodiscard]] PageCount page_count() const { return pages_for(size()); }
@@ -84,8 +86,18 @@ class MemoryObject {
   [[nodiscard]] ObjectStore<F>& store() { return store_; }
   // Whether a space maps it, or has not yet forgotten that it did.
   [[nodiscard]] bool is_mapped();
-  void add_mapping(Mapping<F>& mapping);
+  // No mapping may write the object's pages from now on. Error: busy, while there is one that may.
+  [[nodiscard]] Result<void> deny_writers();
+  // Error: not_permitted, where it may write and that was denied.
+  [[nodiscard]] Result<void> add_mapping(Mapping<F>& mapping);
   void remove_mapping(Mapping<F>& mapping);
+  // Calls action() -> anything while nobody adds a mapping or goes through them: pages may then move from one mapping
+  // to another. Neither action nor what it waits for may use the object's lock.
+  template <class Action>
+  auto while_mappings_stay(Action action) {
+    const LockGuard guard(lock_);
+    return action();
+  }
 
   // Pages in memory. Exact when quiescent.
   [[nodiscard]] PageCount resident();
@@ -134,6 +146,7 @@ class MemoryObject {
   Spinlock root_lock_{LockRank::object_node};
   std::atomic<Node*> root_{nullptr};  // written under root_lock_
   IntrusiveList<Mapping<F>, &Mapping<F>::link> mappings_ VELLUM_GUARDED_BY(lock_);
+  bool denies_writers_ VELLUM_GUARDED_BY(lock_) = false;
 };
 
 // Where objects and mappings come from.
@@ -153,9 +166,10 @@ class ObjectStore {
   [[nodiscard]] Result<MemoryObject<F>*> create_file(Pager& pager, ByteCount size) {
     return objects_.create(*this, &pager, size);
   }
-  // A mapping, held once, that holds the object and the owner. Error: no_memory.
+  // A mapping, held once, that holds the object and the owner; `may_write`: shared, and not for reading only for good.
+  // Errors: no_memory, not_permitted (deny_writers).
   [[nodiscard]] Result<Mapping<F>*> create_mapping(MemoryObject<F>& object, MappingOwner<F>& owner, VpnRange pages,
-                                                   PageIndex first);
+                                                   PageIndex first, bool may_write = true);
 
   [[nodiscard]] NodeStore& nodes() { return nodes_; }
   void reap() {

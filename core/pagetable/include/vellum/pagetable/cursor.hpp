@@ -46,6 +46,9 @@ class [[nodiscard]] Cursor {
   // as it is until unlock(). To look: each part is seen as it is at some moment.
   enum class Intent : std::uint8_t { change, look };
   void lock(VpnRange range, Intent intent = Intent::change);
+  // The same for two ranges within `both`, of which each is prepared, and then each changed. What that leaves empty, or
+  // at a lower level than it could be, stays so.
+  void lock_for_two(VpnRange both);
   void unlock();
 
   // Whether nothing in `range` means anything. Before prepare().
@@ -63,24 +66,30 @@ class [[nodiscard]] Cursor {
     (void)visit_node<Extent::whole>(*covering_, range, visit);
   }
 
-  // What the following change needs. `fill` also makes room where nothing is mapped; `clear` only where something is.
-  enum class Purpose : std::uint8_t { fill, clear, protect };
+  // What the following change needs. `fill` also makes room where nothing is mapped; `clear` only where something is;
+  // `discard` only where something stands.
+  enum class Purpose : std::uint8_t { fill, clear, protect, discard };
   // Error: no_memory; the tree means what it meant.
   [[nodiscard]] Result<void> prepare(VpnRange range, Purpose purpose);
   // Gives all of `range`, as prepared, a meaning or, with null, none. What was there is unmapped. Returns the pages
   // that meant something before.
   PageCount replace(VpnRange range, const Meaning* meaning);
   // Changes the rights of all of `range`, as prepared (protect), where it means something.
-  void protect(VpnRange range, Prot prot);
+  void protect(VpnRange range, Prot prot) { change(range, {.prot = prot, .add = {}, .drop = {}}); }
+  // The same with other changes of the meaning.
+  void change(VpnRange range, const MeaningChange& change);
+  // Takes out what stands in `range`, as prepared (discard). What it means stays.
+  void discard(VpnRange range);
   // Whether what lock() locked is left with nothing in it, and could go.
   [[nodiscard]] bool is_empty() const;
   // Takes out the table of the slot that `range`, as locked, is, if it is empty, or moves its meaning up if it has one.
   void tidy(VpnRange range);
 
  private:
-  static constexpr unsigned kMaxLocked = 2 * F::kLevels;
+  static constexpr unsigned kMaxLocked = 4 * F::kLevels;
 
   void lock_node(Node& node) VELLUM_ACQUIRE(node.lock);
+  [[nodiscard]] unsigned room_for_change(const Node& node) const;
   [[nodiscard]] static unsigned level_of(VpnRange range);
   template <unsigned level>
   [[nodiscard]] Node& descend(Node& node, VpnRange range, unsigned lowest);
@@ -103,15 +112,16 @@ class [[nodiscard]] Cursor {
       VELLUM_REQUIRES(node.lock);
   [[nodiscard]] Result<void> make_children_exclusive(Node& node, unsigned first, unsigned last)
       VELLUM_REQUIRES(node.lock);
-  [[nodiscard]] Result<Node*> exclusive_child(Node& node, unsigned slot) VELLUM_REQUIRES(node.lock);
 
   PageCount replace_in(Node& node, VpnRange range, const Meaning* meaning) VELLUM_REQUIRES(node.lock);
   PageCount replace_slots(Node& node, unsigned first, unsigned last, const Meaning* meaning) VELLUM_REQUIRES(node.lock);
-  PageCount clear_slots(Node& node, unsigned first, unsigned last) VELLUM_REQUIRES(node.lock);
+  enum class Meanings : std::uint8_t { go, stay };
+  PageCount clear_slots(Node& node, unsigned first, unsigned last, Meanings meanings) VELLUM_REQUIRES(node.lock);
   enum class Reached : std::uint8_t { only_here, by_others };
   PageCount forget_meanings(Node& node, Reached reached);
-  void protect_in(Node& node, VpnRange range, Prot prot) VELLUM_REQUIRES(node.lock);
-  void protect_slots(Node& node, unsigned first, unsigned last, Prot prot) VELLUM_REQUIRES(node.lock);
+  void change_in(Node& node, VpnRange range, const MeaningChange& change) VELLUM_REQUIRES(node.lock);
+  void change_slots(Node& node, unsigned first, unsigned last, const MeaningChange& change) VELLUM_REQUIRES(node.lock);
+  void discard_in(Node& node, VpnRange range) VELLUM_REQUIRES(node.lock);
   void tidy_edge(Node& node, unsigned slot) VELLUM_REQUIRES(node.lock);
 
   enum class Extent : std::uint8_t { in_range, whole };
@@ -121,6 +131,7 @@ class [[nodiscard]] Cursor {
   Tree& tree_;
   TlbGather<F>& gather_;
   Tables<F> tables_;
+  unsigned changes_ = 1;  // ranges to be changed
   Node* covering_ = nullptr;
   // The way to the covering node: what was passed, by level.
   Node* passed_[F::kLevels + 1];

@@ -82,6 +82,11 @@ class [[nodiscard]] LeafChange {
     leaf_->set_prot(first_, last_, prot, gather);
     tables_.limit_pages(*leaf_, first_, last_, prot, gather);
   }
+  // Takes out what stands in the range. What it means stays.
+  void discard(TlbGather<F>& gather) {
+    leaf_->lock.assert_held();
+    tables_.clear_pages(*leaf_, first_, last_, gather);
+  }
   // Whether nothing is left in the leaf, so that it could go.
   [[nodiscard]] bool is_empty() const {
     leaf_->lock.assert_held();

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 
 #include <vellum/base/panic.hpp>
 #include <vellum/base/prot.hpp>
@@ -55,7 +56,21 @@ class Traits {
   [[nodiscard]] constexpr bool is_unreserved() const { return (bits_ & 4U) != 0; }
   [[nodiscard]] constexpr bool is_growing_down() const { return (bits_ & 2U) != 0; }
 
+  // A forked space does not have it; or has it, but finds it empty.
+  [[nodiscard]] static constexpr Traits left_out_of_forks() { return Traits(8); }
+  [[nodiscard]] static constexpr Traits wiped_by_forks() { return Traits(16); }
+  [[nodiscard]] constexpr bool is_left_out_of_forks() const { return (bits_ & 8U) != 0; }
+  [[nodiscard]] constexpr bool is_wiped_by_forks() const { return (bits_ & 16U) != 0; }
+  // What is in memory stays there; `locked_on_fault` besides: it need not be there before it is used.
+  [[nodiscard]] static constexpr Traits locked() { return Traits(32); }
+  [[nodiscard]] static constexpr Traits locked_on_fault() { return Traits(64); }
+  [[nodiscard]] constexpr bool is_locked() const { return (bits_ & 32U) != 0; }
+  [[nodiscard]] constexpr bool is_locked_on_fault() const { return (bits_ & 64U) != 0; }
+
   constexpr bool operator==(const Traits&) const = default;
+  [[nodiscard]] constexpr Traits without(Traits other) const {
+    return Traits(static_cast<std::uint16_t>(bits_ & ~other.bits_));
+  }
   constexpr Traits operator|(Traits other) const { return Traits(static_cast<std::uint16_t>(bits_ | other.bits_)); }
 
  private:
@@ -73,6 +88,19 @@ struct Meaning {
   Traits traits;
 
   constexpr bool operator==(const Meaning&) const = default;
+};
+
+// What becomes of a meaning: of its rights, where there are new ones, and of its traits.
+struct MeaningChange {
+  std::optional<Prot> prot;
+  Traits add;
+  Traits drop;
+
+  [[nodiscard]] constexpr Meaning of(Meaning meaning) const {
+    meaning.prot = prot ? *prot : meaning.prot;
+    meaning.traits = meaning.traits.without(drop) | add;
+    return meaning;
+  }
 };
 
 }  // namespace vellum

@@ -97,7 +97,7 @@ class MeaningSink {
 // it), and may be less: the next fault adds what is missing.
 //
 // Fields: L needs `lock`; A atomic; C constant after creation; S written under `lock`, read under it or under
-// `sequence`.
+// `sequence`; M written only while the tree is closed and nobody else reaches the node.
 struct alignas(kCacheLine) Node : EpochEntry {
   static constexpr unsigned kInlineRuns = 3;
 
@@ -125,7 +125,7 @@ struct alignas(kCacheLine) Node : EpochEntry {
   std::atomic<std::uint32_t> sequence{0};            // A  odd while runs change
   std::atomic<std::uint32_t> held{0};                // A  slots that a cursor holds from here; written under lock
   const Pfn table;                                   // C  the hardware's half
-  const Vpn base;                                    // C  the page of slot 0; of an object's tree: the page index
+  Vpn base;                                          // M  the page of slot 0; of an object's tree: the page index
   NodeStore* const store;                            // C
   std::atomic<RunBlock*> spill{nullptr};             // S  in use instead of inline_runs
   Run inline_runs[kInlineRuns];                      // S
@@ -165,8 +165,11 @@ struct alignas(kCacheLine) Node : EpochEntry {
   // Gives slots that mean nothing a value without a backing; `index` is that of the first run behind them. Needs room
   // for one run.
   void fill(unsigned index, RunValue value) VELLUM_REQUIRES(lock);
-  // Changes the rights of what first..last mean. Needs room for two runs.
-  void set_prot(unsigned first, unsigned last, Prot prot, MeaningSink& sink) VELLUM_REQUIRES(lock);
+  // Changes what first..last mean, where they mean something. Needs room for two runs.
+  void change(unsigned first, unsigned last, const MeaningChange& change, MeaningSink& sink) VELLUM_REQUIRES(lock);
+  void set_prot(unsigned first, unsigned last, Prot prot, MeaningSink& sink) VELLUM_REQUIRES(lock) {
+    change(first, last, {.prot = prot, .add = {}, .drop = {}}, sink);
+  }
   // Copies another node's runs into this node, which has none; takes references. Error: no_memory, nothing changed.
   [[nodiscard]] Result<void> copy_runs(const Node& from) VELLUM_REQUIRES(lock);
 

@@ -128,6 +128,10 @@ class Tables {
   // once more, and neither can write them (an object's table: the copy cannot). `base` is the copy's first page, which
   // for an object's table is not the original's. Error: no_memory, nothing changed.
   [[nodiscard]] Result<Node*> clone(Node& original, Vpn base) const VELLUM_REQUIRES(original.lock);
+  // The child in a slot as one to which only this tree comes: where more do, a copy takes its place. The entry lets
+  // through what it may. Error: no_memory, nothing changed.
+  [[nodiscard]] Result<Node*> exclusive_child(Node& node, unsigned slot, TlbGather<F>& gather) const
+      VELLUM_REQUIRES(node.lock);
   // Takes the right to write out of all entries that name tables or frames.
   void deny_writes(Node& node) const VELLUM_REQUIRES(node.lock);
   // Makes a content-only child own the meaning that the slot above it has. Both exclusive.

@@ -17,6 +17,7 @@
 //   node.hpp, node_store.hpp  nodes and their runs, and where they come from
 //   tables.hpp                steps: load, limit, link, clone, push down, release
 //   cursor.hpp                transactions on ranges: lock, prepare (may fail, changes nothing), change (cannot fail)
+//   content_move.hpp          what stands in one range, moved to another
 //   gather.hpp                what to forget and then to free
 //   wired.hpp                 the kernel's own mappings, without meaning
 //   tree.hpp                  this file: a tree that CPUs run, and the section in which all of this happens

@@ -20,6 +20,8 @@ struct SpaceLayout {
   ByteCount stack_guard_gap{256 << 12};
   // All mappings together (RLIMIT_AS).
   ByteCount size_limit{~std::uint64_t{0}};
+  // Private memory that may be written, but for stacks (RLIMIT_DATA).
+  ByteCount data_limit{~std::uint64_t{0}};
 
   [[nodiscard]] bool contains(VirtRange range) const { return user[0].contains(range) || user[1].contains(range); }
   [[nodiscard]] bool contains(VirtAddr address) const { return user[0].contains(address) || user[1].contains(address); }

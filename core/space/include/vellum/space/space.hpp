@@ -62,6 +62,42 @@ struct MapRequest {
   ByteCount offset{0};                // into the object
 };
 
+// mremap(2).
+struct Remap {
+  enum class Move : std::uint8_t {
+    forbidden,
+    anywhere,   // MREMAP_MAYMOVE
+    to_target,  // MREMAP_FIXED as well
+  };
+  VirtAddr address;
+  ByteCount old_length;
+  ByteCount new_length;
+  Move move = Move::forbidden;
+  bool keeps_source = false;  // MREMAP_DONTUNMAP: its pages go, and it stays mapped
+  VirtAddr target{};          // a hint where only the source is kept
+};
+
+// What is to go, of what was written to memory.
+enum class Discard : std::uint8_t {
+  unlocked,    // MADV_DONTNEED: invalid where something is locked
+  locked_too,  // MADV_DONTNEED_LOCKED
+  own_memory,  // MADV_FREE: also invalid where anything but private anonymous memory is mapped. Done at once.
+};
+
+// What is to stay in memory.
+enum class LockMemory : std::uint8_t { no, now, on_fault };
+
+// How an operation takes it that a part of its range is not mapped: no_memory in the end, or at that place.
+enum class Gaps : std::uint8_t { passed, obstacle };
+
+// What is to be said of mappings from now on: traits of fork, and of locking.
+struct Marking {
+  Traits add;
+  Traits drop;
+  Gaps gaps = Gaps::passed;
+  bool own_memory_only = false;  // invalid where anything but private anonymous memory is mapped
+};
+
 // A stretch of addresses that mean the same, as /proc/PID/maps shows it.
 template <PageTableFormat F>
 struct Region {
@@ -110,10 +146,30 @@ class AddressSpace : public FamilyMember<F> {
   // mprotect(2). Errors: invalid (address not at a page), no_memory (a hole, or out of pages), access_denied. As on
   // Linux what lies before a hole or before a mapping that may not have the rights is changed all the same.
   [[nodiscard]] Result<void> protect(VirtAddr address, ByteCount length, Prot prot);
+  // mremap(2). Returns where. Pages move without being copied, and whole tables where the distance allows. Errors:
+  // invalid (address or target not at a page, no new length, a target beyond the user half or over the source, old and
+  // new length differ where the source is kept, nothing to be mapped once more), bad_address (not one region),
+  // no_memory, not_permitted (below the lowest address). After an error what is beyond the new length, and what was at
+  // the target, may be gone, as on Linux.
+  [[nodiscard]] Result<VirtAddr> remap(const Remap& request);
+  // madvise(2)'s discarding: private memory is what it was when it was mapped; what is shared, its object keeps.
+  // `range`, here and in what follows, is of whole pages. Errors: no_memory (not all is mapped; the rest is done),
+  // invalid (see Discard; what lies before it is done), try_again (out of pages; nothing is done).
+  [[nodiscard]] Result<void> discard(VirtRange range, Discard how);
+  // The part of madvise(2) that fork heeds, and munlock(2). Errors as of discard().
+  [[nodiscard]] Result<void> mark(VirtRange range, const Marking& marking);
+  // mlock(2): marks, and brings in. How much may be locked is for the caller to see to. Errors: no_memory (a gap; what
+  // may not be touched, or is beyond its file; out of pages for tables), try_again (out of pages).
+  [[nodiscard]] Result<void> lock_memory(VirtRange range, LockMemory how);
+  // mlockall(2), munlockall(2): all that is mapped (nothing: as it is), and all that will be.
+  void lock_all(std::optional<LockMemory> current, LockMemory future);
+  // Whether what is mapped from now on is locked.
+  [[nodiscard]] bool locks_future() const { return future_locks_.load(std::memory_order_relaxed) != 0; }
   // The heap's start, set once a program is loaded. Page-aligned.
   void set_break_start(VirtAddr start, ByteCount limit);
-  // setrlimit(2)'s part: what growing stacks, all mappings together, and the heap may come to from now on.
-  void set_limits(ByteCount stack, ByteCount size, ByteCount heap);
+  // setrlimit(2)'s part: what growing stacks, all mappings together, and data (the heap; private memory that may be
+  // written) may come to from now on.
+  void set_limits(ByteCount stack, ByteCount size, ByteCount data);
   // brk(2): moves the end of the heap and returns it; where that is not possible, the old end.
   VirtAddr set_break(VirtAddr end);
   // fork(2)'s part: a space that is a copy of this one. Costs nothing for each page. Error: no_memory; nothing changed.
@@ -130,8 +186,12 @@ class AddressSpace : public FamilyMember<F> {
 
   // The first region that ends above `from`, from its own start on; nothing where there is none.
   [[nodiscard]] std::optional<Region<F>> region_at_or_after(VirtAddr from);
+  // The same, with a reference to the object, if there is one, for the caller.
+  [[nodiscard]] std::optional<Region<F>> hold_region(VirtAddr from) { return find_region(from, Hold::object); }
   // Whether a page is in memory: in the space's tables, or of the object that is mapped there. Some recent answer.
   [[nodiscard]] bool is_resident(VirtAddr address);
+  // Pages that are locked. Takes as long as there are mappings.
+  [[nodiscard]] PageCount locked();
   // Pages that mean something. Exact when quiescent.
   [[nodiscard]] PageCount mapped() const;
   // Frames that the tree names (a frame that two pages name counts twice; the page of zeros does not count), and
@@ -181,6 +241,19 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Result<void> share_kernel(Node& node, Node& kernel);
 
   // map.cpp
+  [[nodiscard]] Result<VirtAddr> map_as_marked(const Request& request);
+  [[nodiscard]] bool is_limited() const {
+    return (size_limit_.load(std::memory_order_relaxed) & data_limit_.load(std::memory_order_relaxed)) !=
+           ~std::uint64_t{0};
+  }
+  [[nodiscard]] static bool is_data(Prot prot, Traits traits) {
+    return prot.can_write() && !traits.is_shared() && !traits.is_growing_down();
+  }
+  // Pages of data that there are, where what is limited would become more; nothing otherwise.
+  [[nodiscard]] std::optional<PageCount> limited_data(Prot prot, Traits traits);
+  [[nodiscard]] bool exceeds_data(std::optional<PageCount> used, PageCount more) const {
+    return used && *used + more > whole_pages(ByteCount(data_limit_.load(std::memory_order_relaxed)));
+  }
   struct Target {
     VpnRange pages;
     Placement placement;
@@ -202,6 +275,28 @@ class AddressSpace : public FamilyMember<F> {
   void populate(VpnRange pages, const Request& request);
   [[nodiscard]] bool has_page(Vpn page, Access access);
 
+  // remap.cpp
+  struct Transplant {
+    VpnRange from;
+    VpnRange to;
+    bool keeps_source;
+  };
+  enum class Transplanted : std::uint8_t { done, target_taken, source_changed, no_memory };
+  [[nodiscard]] static bool is_counted(const Region<F>& region);
+  [[nodiscard]] static Request request_like(const Region<F>& region, VirtAddr address);
+  [[nodiscard]] Result<void> cut_off(VirtAddr address, PageCount old_pages, PageCount new_pages);
+  [[nodiscard]] Result<void> permits_growth(const Region<F>& region, VirtAddr address, PageCount old_pages,
+                                            PageCount new_pages);
+  [[nodiscard]] Result<void> extend(const Region<F>& region, PageCount more);
+  [[nodiscard]] Result<VirtAddr> remap_to(const Remap& request, PageCount old_pages, PageCount new_pages);
+  [[nodiscard]] Result<VirtAddr> move_mapping(const Remap& request, const Region<F>& region, PageCount old_pages,
+                                              PageCount new_pages);
+  void finish_move(const Transplant& plan, bool placed);
+  [[nodiscard]] Transplanted transplant(const Region<F>& region, const Transplant& plan);
+  [[nodiscard]] Transplanted transplant_alone(const Region<F>& region, const Transplant& plan,
+                                              const Meaning (&meanings)[2], DroppedBackings& dropped);
+  [[nodiscard]] static bool still_means(Cursor<F>& cursor, const Region<F>& region, VpnRange pages);
+
   // prune.cpp
   [[nodiscard]] std::optional<Vpn> note_emptied(CpuIndex cpu, Vpn page);
   void prune(Vpn page);
@@ -212,7 +307,24 @@ class AddressSpace : public FamilyMember<F> {
     Result<void> then;
   };
   [[nodiscard]] Result<void> permits_change(const Meaning& meaning, Prot prot, PageCount pages) const;
-  [[nodiscard]] Permitted permitted_part(Cursor<F>& cursor, VpnRange pages, Prot prot) const;
+  [[nodiscard]] Permitted permitted_part(Cursor<F>& cursor, VpnRange pages, Prot prot,
+                                         std::optional<PageCount> data) const;
+
+  // discard.cpp, marks.cpp
+  [[nodiscard]] static Result<void> permits_discard(const Meaning& meaning, Discard how);
+  [[nodiscard]] VpnRange inside(VirtRange range) const;
+  struct Reach {
+    PageCount pages;
+    Result<void> then;
+  };
+  template <class Permits>
+  [[nodiscard]] static Reach reach_of(Cursor<F>& cursor, VpnRange pages, Gaps gaps, Permits permits);
+  [[nodiscard]] static Traits traits_of(LockMemory how);
+  [[nodiscard]] static constexpr Traits lock_traits() { return Traits::locked() | Traits::locked_on_fault(); }
+  [[nodiscard]] Result<void> bring_in(VirtRange range);
+  void bring_in_locked(VirtRange range);
+  [[nodiscard]] PageCount sum_of(bool (*counts)(const Meaning&));
+  [[nodiscard]] Result<void> settle_marks();
 
   // fault.cpp
   enum class Step : std::uint8_t { done, again, settle, open, populate, swap_in, no_memory };
@@ -274,6 +386,9 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Entry share_child(Node& node, unsigned slot, Node& child) VELLUM_REQUIRES(node.lock);
 
   // query.cpp
+  class HeldRegion;
+  enum class Hold : std::uint8_t { nothing, object };
+  [[nodiscard]] std::optional<Region<F>> find_region(VirtAddr from, Hold hold);
   void add_residence(Node& node, Residence& sum);
   std::uint64_t check_node(Node& node, const Meaning* above, bool exclusive);
 
@@ -287,12 +402,38 @@ class AddressSpace : public FamilyMember<F> {
   // Bytes; at first the layout's.
   std::atomic<std::uint64_t> stack_limit_;
   std::atomic<std::uint64_t> size_limit_;
+  std::atomic<std::uint64_t> data_limit_;
+  std::atomic<unsigned> future_locks_{0};  // bits of Traits
+  std::atomic<bool> is_marked_{false};     // fork may find traits that it must heed, or somebody locked pages
 
   Spinlock lock_{LockRank::space};
   VirtAddr break_start_ VELLUM_GUARDED_BY(lock_){};
   VirtAddr break_end_ VELLUM_GUARDED_BY(lock_){};
   ByteCount break_limit_ VELLUM_GUARDED_BY(lock_){0};
 };
+
+// How far from the start of `pages` something may be done, and why no further.
+template <PageTableFormat F>
+template <class Permits>
+typename AddressSpace<F>::Reach AddressSpace<F>::reach_of(Cursor<F>& cursor, VpnRange pages, Gaps gaps,
+                                                          Permits permits) {
+  Vpn reached = pages.start();
+  bool gap = false;
+  Result<void> obstacle;
+  cursor.for_each(pages, [&](VpnRange stretch, const Meaning& meaning) {
+    gap = gap || stretch.start() != reached;
+    if (gap && gaps == Gaps::obstacle) {
+      return false;
+    }
+    obstacle = permits(meaning);
+    reached = obstacle.ok() ? stretch.end() : stretch.start();
+    return obstacle.ok();
+  });
+  if (obstacle.ok() && (gap || reached != pages.end())) {
+    obstacle = Errno::no_memory;
+  }
+  return {.pages = reached - pages.start(), .then = obstacle};
+}
 
 [[nodiscard]] constexpr bool permits(Prot prot, Access access) {
   return access == Access::read ? !prot.is_none() : needed_for(access).within(prot);

@@ -115,7 +115,9 @@ class Files {
   // --- what has no name in the tree: pipes, event counters, files of memfd_create
 
   [[nodiscard]] FileSystem& unnamed() { return *unnamed_; }
-  // A place for a node of that file system. Error: no_memory.
+  // The tmpfs that files without a name and shared memory lie in.
+  [[nodiscard]] FileSystem& shared_memory() { return *shared_memory_; }
+  // A place for a node of one of them. Error: no_memory.
   [[nodiscard]] Result<Path> create_unnamed(std::string_view name, Ref<Node> node);
 
  private:
@@ -141,6 +143,7 @@ class Files {
   IntrusiveList<ProcFile, &ProcFile::link_> proc_files_ VELLUM_GUARDED_BY(lists_lock_);
   // There is one of each, however often it is mounted.
   Ref<FileSystem> unnamed_;
+  Ref<FileSystem> shared_memory_;
   Ref<FileSystem> devices_system_;
   Ref<FileSystem> processes_system_;
   Ref<FileSystem> empty_system_;

@@ -58,26 +58,33 @@ struct SystemCall {
 };
 
 // Each subject has a table in a file of its own; together they are the calls that there are.
-[[nodiscard]] std::span<const SystemCall> file_calls();        // open, close, dup, fcntl, ... (descriptors)
-[[nodiscard]] std::span<const SystemCall> transfer_calls();    // read, write, sendfile, getdents, ... (bytes)
-[[nodiscard]] std::span<const SystemCall> path_calls();        // mkdir, rename, chdir, mount, ... (names)
-[[nodiscard]] std::span<const SystemCall> attribute_calls();   // stat, access, chmod, utimensat, ...
-[[nodiscard]] std::span<const SystemCall> event_calls();       // poll, select, pipe, eventfd, ...
-[[nodiscard]] std::span<const SystemCall> memory_calls();      // mmap, munmap, mprotect, brk, ...
-[[nodiscard]] std::span<const SystemCall> process_calls();     // fork, exec, wait, exit, threads
-[[nodiscard]] std::span<const SystemCall> identity_calls();    // users, groups, process groups, sessions
-[[nodiscard]] std::span<const SystemCall> capability_calls();  // the superuser's rights one by one
-[[nodiscard]] std::span<const SystemCall> schedule_calls();    // limits, usage, priorities, CPUs
-[[nodiscard]] std::span<const SystemCall> signal_calls();      // sigaction, kill, ...
-[[nodiscard]] std::span<const SystemCall> time_calls();        // clocks, sleep, timers
-[[nodiscard]] std::span<const SystemCall> system_calls();      // uname, sysinfo, reboot, getrandom, ...
+[[nodiscard]] std::span<const SystemCall> file_calls();           // open, close, dup, fcntl, ... (descriptors)
+[[nodiscard]] std::span<const SystemCall> transfer_calls();       // read, write, sendfile, getdents, ... (bytes)
+[[nodiscard]] std::span<const SystemCall> path_calls();           // mkdir, rename, chdir, mount, ... (names)
+[[nodiscard]] std::span<const SystemCall> attribute_calls();      // stat, access, chmod, utimensat, ...
+[[nodiscard]] std::span<const SystemCall> event_calls();          // poll, select, pipe, eventfd, ...
+[[nodiscard]] std::span<const SystemCall> socket_calls();         // socket, bind, ...: refused
+[[nodiscard]] std::span<const SystemCall> segment_calls();        // shmget, shmat, shmdt, shmctl
+[[nodiscard]] std::span<const SystemCall> remote_calls();         // process_vm_readv, process_vm_writev
+[[nodiscard]] std::span<const SystemCall> memory_calls();         // mmap, munmap, mprotect, mremap, brk
+[[nodiscard]] std::span<const SystemCall> memory_advice_calls();  // madvise, msync, mincore
+[[nodiscard]] std::span<const SystemCall> memory_lock_calls();    // mlock, munlock, ...
+[[nodiscard]] std::span<const SystemCall> process_calls();        // fork, exec, wait, exit, threads
+[[nodiscard]] std::span<const SystemCall> identity_calls();       // users, groups, process groups, sessions
+[[nodiscard]] std::span<const SystemCall> capability_calls();     // the superuser's rights one by one
+[[nodiscard]] std::span<const SystemCall> schedule_calls();       // limits, usage, priorities, CPUs
+[[nodiscard]] std::span<const SystemCall> signal_calls();         // sigaction, kill, ...
+[[nodiscard]] std::span<const SystemCall> time_calls();           // clocks, sleep, timers
+[[nodiscard]] std::span<const SystemCall> system_calls();         // uname, sysinfo, reboot, getrandom, ...
 
 // All calls, one after the other; for a table of them.
 template <class Visit>
 void for_each_system_call(Visit visit) {
   for (const std::span<const SystemCall> calls :
-       {file_calls(), transfer_calls(), path_calls(), attribute_calls(), event_calls(), memory_calls(), process_calls(),
-        identity_calls(), capability_calls(), schedule_calls(), signal_calls(), time_calls(), system_calls()}) {
+       {file_calls(), transfer_calls(), path_calls(), attribute_calls(), event_calls(), memory_calls(),
+        memory_advice_calls(), memory_lock_calls(), process_calls(), identity_calls(), capability_calls(),
+        schedule_calls(), signal_calls(), time_calls(), system_calls(), socket_calls(), segment_calls(),
+        remote_calls()}) {
     for (const SystemCall& call : calls) {
       visit(call);
     }
