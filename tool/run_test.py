@@ -490,8 +490,8 @@ class OnTerminal(Case):
 
     def test_keys_go_raw_and_the_mode_comes_back(self):
         process = self.begin("""
-            peer.output(b'stdin %s %s x %s' % tuple(peer.one(key).encode() for key in ('stdin', 'rows', 'columns')))
             peer.number(INPUT_CREDIT, 100)
+            peer.output(b'stdin %s %s x %s' % tuple(peer.one(key).encode() for key in ('stdin', 'rows', 'columns')))
             keys = b''
             while len(keys) < 4:
                 keys += peer.receive()[1]

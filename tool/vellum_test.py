@@ -1,9 +1,11 @@
 """The vellum command as a user calls it: vellum_test.py PROGRAM."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 
 PROGRAM = sys.argv.pop(1)
@@ -45,7 +47,21 @@ class Help(Case):
             examples = re.findall(r"^  vellum (.*?)(?:   .*| \|.*)?$", shown, re.MULTILINE)
             self.assertGreater(len(examples), 2)
             for example in examples:
-                self.ok(*example.split())
+                if "--live" not in example and "--run" not in example:  # these need a run
+                    self.ok(*example.split())
+
+    def test_commands_that_look_into_runs(self):
+        with tempfile.TemporaryDirectory() as folder:
+            alone = os.environ | {"XDG_RUNTIME_DIR": folder}
+            for words in (("walk", "0x1000"), ("maps",), ("explain", "--live", "0x1000"), ("layout", "--live"), ("continue",)):
+                self.assertIn("Usage", self.ok(words[0], "--help"))
+                shown = subprocess.run([PROGRAM, *words], env=alone, capture_output=True, text=True)
+                self.assertEqual((shown.returncode, shown.stdout), (1, ""), words)
+                self.assertIn("nothing runs; start a program with `vellum run`", shown.stderr)
+            self.assertEqual(json.loads(subprocess.run([PROGRAM, "ps", "--json"], env=alone, capture_output=True).stdout)["runs"], [])
+            for words in (("walk",), ("walk", "12"), ("walk", "0x1", "--process", "x"), ("explain", "--live", "--memory", "1G", "0x1"),
+                          ("layout", "--process", "1"), ("layout", "--live", "--markdown")):
+                self.assertEqual(subprocess.run([PROGRAM, *words], env=alone, capture_output=True).returncode, 2, words)
 
     def test_help_of_run_names_its_options_and_statuses(self):
         shown = self.ok("run", "--help")
