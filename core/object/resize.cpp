@@ -48,7 +48,7 @@ bool MemoryObject<F>::for_each_page(Node& node, IndexRange range, Visitor& visit
 template <PageTableFormat F>
 void MemoryObject<F>::resize(ByteCount size) {
   const ByteCount before = this->size();
-  if (size > before) {
+  if (size >= before) {
     clear_tail(before);  // programs may have written there through their mappings
   }
   {

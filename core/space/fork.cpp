@@ -10,21 +10,20 @@ namespace vellum {
 
 template <PageTableFormat F>
 Result<AddressSpace<F>*> AddressSpace<F>::fork() {
-  const LockGuard guard(lock_);
   AddressSpace* const child = VELLUM_TRY(create_in(system_, layout_, *family_));
-  {
-    const LockGuard child_guard(child->lock_);
-    child->break_start_ = break_start_;
-    child->break_end_ = break_end_;
-    child->break_limit_ = break_limit_;
-  }
-  child->stack_limit_.store(stack_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  child->size_limit_.store(size_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  child->data_limit_.store(data_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
-  child->place_below_.store(place_below_.load(std::memory_order_relaxed), std::memory_order_relaxed);
-
   Result<void> shared;
   {
+    const LockGuard guard(lock_);
+    {
+      const LockGuard child_guard(child->lock_);
+      child->break_start_ = break_start_;
+      child->break_end_ = break_end_;
+      child->break_limit_ = break_limit_;
+    }
+    child->stack_limit_.store(stack_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    child->size_limit_.store(size_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    child->data_limit_.store(data_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    child->place_below_.store(place_below_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     const ClosedTree<F> closed(system_, *family_, tree);
     shared = share_root_with(*child);
     child->count_mapped(closed.cpu(), static_cast<std::int64_t>(mapped().value()));  // while nobody changes it

@@ -107,6 +107,24 @@ TYPED_TEST(Remaps, WholeTablesMoveAsTheyAre) {
   EXPECT_FALSE(this->is_mapped(at + table));
 }
 
+// Pages of a table whose rights an entry above took away, moved one by one into tables where nothing above does.
+TYPED_TEST(Remaps, RightsThatWereTakenStayTaken) {
+  const ByteCount table = bytes_of(entry_span<TypeParam>(2));
+  const VirtAddr at = this->map(table * 2).align_up(table);
+  ASSERT_TRUE(
+      this->space.map({.address = at, .length = table, .prot = kReadWrite, .placement = Placement::fixed}).ok());
+  for (VirtAddr page = at; page < at + table; page += pages(1)) {
+    this->store(this->space, page, 1);
+  }
+  ASSERT_TRUE(this->space.protect(at, table, kRead).ok());
+  const VirtAddr to = this->move_to(at, table, table, at - table - pages(2)).value();
+  Program<TypeParam> program(this->space);
+  for (VirtAddr page = to; page < to + table; page += pages(1)) {
+    EXPECT_EQ(program.at(page), 1U);
+    EXPECT_EQ(program.store(page, 2), Outcome::access_denied);
+  }
+}
+
 TYPED_TEST(Remaps, WhatAChildSharesItKeeps) {
   const ByteCount length = bytes_of(entry_span<TypeParam>(2)) + pages(1);
   const VirtAddr at = this->map(length);
