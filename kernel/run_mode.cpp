@@ -55,10 +55,11 @@ struct Run {
         port(channel, terminal_stream()),
         programs(kernel, port, reporter, program_layout(user_model())) {}
 
-  [[nodiscard]] run::ToHost terminal_stream() const {
-    return request.stream(1) != StreamKind::terminal && request.stream(2) == StreamKind::terminal
-               ? run::ToHost::error_output
-               : run::ToHost::output;
+  [[nodiscard]] std::optional<run::ToHost> terminal_stream() const {
+    if (request.stream(1) == StreamKind::terminal) {
+      return run::ToHost::output;
+    }
+    return request.stream(2) == StreamKind::terminal ? std::optional(run::ToHost::error_output) : std::nullopt;
   }
   [[nodiscard]] UserModel user_model() const {
     return request.find("user") == "linux" ? UserModel::linux_low : UserModel::illumos;
@@ -276,7 +277,6 @@ void wait_for_request(const RunHost& host) {
 
 void run_for_host(Kernel& kernel, const char* command_line) {
   constexpr const char* kTooSmall = "not enough memory to talk with the host";
-  start_processor(kernel);
   must(kernel.virtual_memory.start(), kTooSmall);
   must(find_devices(command_line), kTooSmall);
   const virtio::SharedMemory room = must(allocate_shared_memory(kRequestRoom), kTooSmall);

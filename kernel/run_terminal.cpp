@@ -10,11 +10,11 @@ void RunTerminalPort::connect(unix::Terminal& terminal, RunHost& host) {
 }
 
 std::size_t RunTerminalPort::write(std::span<const std::byte> bytes) {
-  if (channel_.is_broken() || channel_.is_closed(stream_)) {
-    return bytes.size();  // a terminal that nobody looks at
+  if (is_unseen()) {
+    return bytes.size();
   }
   const std::size_t size = std::min(bytes.size(), channel_.room());
-  return size != 0 && channel_.try_send(stream_, bytes.first(size)) ? size : 0;
+  return size != 0 && channel_.try_send(*stream_, bytes.first(size)) ? size : 0;
 }
 
 void RunTerminalPort::input_taken(std::size_t bytes) {

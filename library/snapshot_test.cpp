@@ -11,6 +11,12 @@ namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
 
+#if __has_feature(thread_sanitizer)
+constexpr std::uint64_t kManyRounds = 10'000;  // each takes thirty times as long
+#else
+constexpr std::uint64_t kManyRounds = 100'000;
+#endif
+
 TEST(Snapshots, BringBackMappingsAndMemory) {
   Machine machine = Machine::create().value();
   Space space = machine.create_space().value();
@@ -97,7 +103,7 @@ TEST(Snapshots, NothingIsLeftOfManyRounds) {
   const std::uint64_t at = space.map(4 * kMiB).value();
   ASSERT_TRUE(space.store<std::uint64_t>(at, 1));
   Snapshot snapshot = space.snapshot().value();
-  for (std::uint64_t round = 0; round < 100'000; ++round) {
+  for (std::uint64_t round = 0; round < kManyRounds; ++round) {
     ASSERT_TRUE(space.store<std::uint64_t>(at + round % 1024 * kPageSize, round));
     if (round % 64 == 0) {
       ASSERT_TRUE(space.unmap(at + kPageSize, 16 * kPageSize));

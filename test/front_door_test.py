@@ -49,6 +49,7 @@ class Commands(unittest.TestCase):
             ran = subprocess.run([program, "run", "busybox", "echo", "installed"], cwd="/", stdin=subprocess.DEVNULL, capture_output=True,
                                  text=True)
             self.assertEqual((ran.returncode, ran.stdout), (0, "installed\n"), ran.stderr)
+            self.assertTrue(list(Path(folder).rglob("VellumConfig.cmake")))
             self.assertIn("--memory", Path(f"{folder}/share/man/man1/vellum-run.1").read_text().replace("\\-", "-"))
             completion = f"""PATH={folder}/bin:$PATH; . {folder}/share/bash-completion/completions/vellum
                 COMP_WORDS=(vellum run --me); COMP_CWORD=2; _vellum; echo "${{COMPREPLY[@]}}"

@@ -17,7 +17,7 @@ import front_door_test
 import fuzzers
 import style
 from results import Tally, count_ctest
-from system import calls_test, commands_test, debian_test, iso_test, programs, run_test
+from system import calls_test, commands_test, debian_test, inspect_test, iso_test, programs, run_test
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -177,6 +177,7 @@ def main():
     step("programs on the kernel", test_module, run_test)
     step("table of system calls", test_module, calls_test)
     step("commands as on Linux", test_module, commands_test, int(JOBS))
+    step("looking into a running kernel", test_module, inspect_test)
     step("programs on Vellum", programs.on_vellum)
     step("ISO image", test_module, iso_test)
     if everything:

@@ -284,6 +284,98 @@ class Time(Case):
         self.assertEqual(self.play("peer.exit(0)", "--time", "50").returncode, 0)
 
 
+class Versions(Case):
+    def test_another_protocol_is_told(self):
+        shown = self.play("peer.version = 7; peer.exit(0)")
+        self.assertEqual(shown.returncode, 125)
+        self.assertRegex(shown.stderr.decode(), r"not built together: .* of the image is version 7, that of the command version 1\n")
+
+    def test_a_protocol_without_a_version_is_told(self):
+        shown = self.play("peer.version = None; peer.exit(0)")
+        self.assertEqual(shown.returncode, 125)
+        self.assertIn("not built together", shown.stderr.decode())
+
+    def test_the_kernel_is_told(self):
+        self.assertEqual(self.play("peer.output(peer.one('protocol').encode()); peer.exit(0)").stdout, b"1")
+
+
+class LookedInto(Case):
+    """Questions, answered by a kernel that is played."""
+
+    ANSWER = """
+        import json, struct
+        peer.output(b'!')
+        while True:
+            kind, content = peer.receive()
+            if kind == INSPECT:
+                number, what, process, zero, address = struct.unpack('<IIiIQ', content)
+                peer.send(ANSWER_PART, struct.pack('<II', number, 0) + b'00400000-00401000 r--p 00000000 00:05 7 ')
+                peer.send(ANSWER, struct.pack('<II', number, 0 if process < 50 else 3) + b' /bin/%d\\n' % process)
+            elif kind == GO_ON:
+                peer.exit(4 << 8)
+    """
+
+    def environment(self, **variables):
+        return super().environment(XDG_RUNTIME_DIR=str(self.folder)) | variables
+
+    def begin(self, *options, before="", actions=None):
+        process = self.start(*options, "--", self.script(textwrap.dedent(before) + textwrap.dedent(actions or self.ANSWER)))
+        self.addCleanup(lambda: (process.kill(), process.communicate()))
+        self.assertEqual(process.stdout.read(1), b"!")
+        return process
+
+    def ask(self, *words, status=0):
+        shown = subprocess.run([PROGRAM, *map(str, words)], env=self.environment(), capture_output=True, text=True, timeout=TIMEOUT)
+        self.assertEqual(shown.returncode, status, shown.stderr)
+        return shown.stdout if status == 0 else shown.stderr
+
+    def test_answers_and_errors(self):
+        self.begin("--name", "one")
+        self.assertEqual(self.ask("maps", "--process", 7), "00400000-00401000 r--p 00000000 00:05 7  /bin/7\n")
+        regions = json.loads(self.ask("maps", "--json", "--run", "one"))["regions"]
+        self.assertEqual((regions[0]["start"], regions[0]["rights"], regions[0]["name"]), ("0x400000", "r--", "/bin/-1"))
+        self.assertEqual(self.ask("maps", "--process", 55, status=1), "vellum: there is no process 55\n")
+        self.assertIn("the kernel's answer is no JSON", self.ask("walk", "0x1000", status=1))
+        self.assertIn("'x' is no address", self.ask("walk", "x", status=2))
+        self.begin("--name", "two")
+        self.assertRegex(self.ask("maps", status=1), r"say which run with --run: there are \d+ \(one\), \d+ \(two\)|\(two\), \d+ \(one\)")
+        self.assertIn("/bin/8", self.ask("maps", "--run", "two", "--process", 8))
+
+    def test_only_its_user_may_look(self):
+        self.begin()
+        folder = self.folder / "vellum"
+        self.assertEqual(folder.stat().st_mode & 0o777, 0o700)
+        folder.chmod(0o755)
+        shown = self.run_words("--hold", self.script("peer.exit(0)", "other"), env=self.environment())
+        self.assertEqual(shown.returncode, 125)
+        self.assertIn("only its user may look into", shown.stderr.decode())
+
+    def test_what_a_killed_run_left_is_no_run(self):
+        process = self.begin()
+        process.kill()
+        process.wait()
+        self.assertEqual(len(list((self.folder / "vellum").iterdir())), 1)
+        self.assertIn("nothing runs", self.ask("maps", status=1))
+        self.assertEqual(list((self.folder / "vellum").iterdir()), [])
+
+    def test_held_until_told_or_interrupted(self):
+        for let_go in (lambda process: self.ask("continue"), lambda process: process.send_signal(signal.SIGINT)):
+            process = self.begin("--hold", before="assert peer.one('hold') == '1'; peer.number(HELD, 9)")
+            self.assertRegex(process.stderr.readline().decode(), r"process 9 is held")
+            self.assertIn("(process 9 is held)", self.ask("ps"))
+            let_go(process)
+            self.assertEqual(process.wait(TIMEOUT), 4)
+
+    def test_a_kernel_that_ends_instead_of_answering(self):
+        self.begin(actions="peer.output(b'!'); peer.receive(); sys.exit(1)")
+        self.assertIn("ended before it answered", self.ask("maps", status=1))
+
+    def test_an_answer_to_no_question(self):
+        shown = self.play("peer.send(ANSWER, bytes(8)); time.sleep(60)")
+        self.assertEqual(shown.returncode, 125)
+        self.assertIn("answered what was not asked", shown.stderr.decode())
+
+
 class Engines(Case):
     def run_automatic(self, tcg_seconds=0.3, kvm_seconds=0.0, **variables):
         """The engine that a run was given."""

@@ -23,11 +23,18 @@ void MemoryObject<F>::release() {
     gather.release_table(*root);
     gather.finish();
   }
-  Pager* const pager = pager_;
-  store_.objects_.destroy(this);
-  if (pager != nullptr) {
-    pager->object_ended();
+  if (pager_ != nullptr) {
+    pager_->object_ended();  // before the memory goes: until then try_retain() may ask
   }
+  store_.objects_.destroy(this);
+}
+
+template <PageTableFormat F>
+bool MemoryObject<F>::try_retain() {
+  std::uint32_t held = references_.load(std::memory_order_relaxed);
+  while (held != 0 && !references_.compare_exchange_weak(held, held + 1, std::memory_order_relaxed)) {
+  }
+  return held != 0;
 }
 
 template <PageTableFormat F>
@@ -161,6 +168,9 @@ Result<void> MemoryObject<F>::bring_in(PageIndex index) {
   }
   if (result.ok()) {
     result = insert(index, frame);
+    if (!result.ok() && is_file()) {
+      pager_->pages_gone(PageCount(1));
+    }
   }
   if (!result.ok()) {
     memory.free(frame);
@@ -280,9 +290,25 @@ void MemoryObject<F>::mark_dirty(PageIndex index, TlbGather<F>& gather) {
 }
 
 template <PageTableFormat F>
-void MemoryObject<F>::add_mapping(Mapping<F>& mapping) {
+Result<void> MemoryObject<F>::deny_writers() {
   const LockGuard guard(lock_);
+  bool writes = false;
+  mappings_.for_each([&](const Mapping<F>& mapping) { writes |= mapping.may_write; });
+  if (writes) {
+    return Errno::busy;
+  }
+  denies_writers_ = true;
+  return {};
+}
+
+template <PageTableFormat F>
+Result<void> MemoryObject<F>::add_mapping(Mapping<F>& mapping) {
+  const LockGuard guard(lock_);
+  if (mapping.may_write && denies_writers_) {
+    return Errno::not_permitted;
+  }
   mappings_.push_back(mapping);
+  return {};
 }
 
 template <PageTableFormat F>
@@ -293,11 +319,14 @@ void MemoryObject<F>::remove_mapping(Mapping<F>& mapping) {
 
 template <PageTableFormat F>
 Result<Mapping<F>*> ObjectStore<F>::create_mapping(MemoryObject<F>& object, MappingOwner<F>& owner, VpnRange pages,
-                                                   PageIndex first) {
-  Mapping<F>* const mapping = VELLUM_TRY(mappings_.create(object, owner, pages, first));
+                                                   PageIndex first, bool may_write) {
+  Mapping<F>* const mapping = VELLUM_TRY(mappings_.create(object, owner, pages, first, may_write));
+  if (const Result<void> added = object.add_mapping(*mapping); !added.ok()) {
+    mappings_.destroy(mapping);
+    return added.error();
+  }
   object.retain();
   owner.retain();
-  object.add_mapping(*mapping);
   return mapping;
 }
 

@@ -84,6 +84,37 @@ VELLUM_TEST_EACH_FORMAT(Object, NeighboursComeWithAPage) {
   EXPECT_TRUE(world.pager.reads == (std::vector<std::uint64_t>{2, 0, 1, 3, 4, 5}));  // the file has six
 }
 
+VELLUM_TEST_EACH_FORMAT(Object, CleanPagesThatNobodyHoldsAreDropped) {
+  ObjectWorld<F> world;
+  for (std::uint64_t index = 0; index < 6; ++index) {
+    ASSERT_TRUE(world.file->populate(PageIndex(index)).ok());
+  }
+  ASSERT_TRUE(world.write_word(*world.file, kPageSize, 77).ok());  // dirty
+  std::optional<Pfn> held;
+  {
+    const EpochSection section(world.epochs(), world.machine());
+    held = world.file->lookup(PageIndex(4), Access::read);
+  }
+  ASSERT_TRUE(held.has_value());
+  EXPECT_EQ(world.file->drop_clean(PageCount(2)), PageCount(2));
+  EXPECT_EQ(world.file->resident(), PageCount(4));
+  EXPECT_EQ(world.file->drop_clean(PageCount(100)), PageCount(2));
+  EXPECT_EQ(world.file->resident(), PageCount(2));
+  EXPECT_EQ(world.file->drop_clean(PageCount(100)), PageCount(0));
+  EXPECT_FALSE(world.memory().frame(*held).release());
+  EXPECT_EQ(world.file->drop_clean(PageCount(100)), PageCount(1));
+  EXPECT_EQ(world.word(*world.file, kPageSize), 77U);
+  EXPECT_EQ(world.word(*world.file, 4 * kPageSize), MemoryPager::first_word(PageIndex(4)));
+}
+
+VELLUM_TEST_EACH_FORMAT(Object, IsHeldOnceMoreWhileItLives) {
+  ObjectWorld<F> world;
+  EXPECT_TRUE(world.file->try_retain());
+  world.file->release();
+  EXPECT_TRUE(world.file->try_retain());
+  world.file->release();
+}
+
 VELLUM_TEST_EACH_FORMAT(Object, ReadingAndWritingEndWithTheObject) {
   ObjectWorld<F> world;
   const ByteCount size = world.file->size();

@@ -106,6 +106,66 @@ void MemoryObject<F>::release(const Batch& batch) {
     gather.release_frame(batch.frames[i]);
   }
   gather.finish();
+  if (is_file()) {
+    pager_->pages_gone(PageCount(batch.count));
+  }
+}
+
+template <PageTableFormat F>
+bool MemoryObject<F>::is_mapped() {
+  const LockGuard guard(lock_);
+  return !mappings_.empty();
+}
+
+// Takes clean pages of a range out of the object's own tables, as many as fit the batch and at most `most`. While no
+// space maps the object, nothing leads to its pages but its own tables: who holds a page took it out of them, under
+// their lock, with a reference of its own.
+template <PageTableFormat F>
+void MemoryObject<F>::take_clean(IndexRange range, std::uint64_t most, Batch& batch) {
+  Node* const root = root_.load(std::memory_order_acquire);
+  if (root == nullptr) {
+    return;
+  }
+  auto take = [&](Node& node, unsigned slot, Entry entry) {
+    node.lock.assert_held();
+    const Pfn frame = EntryCodec<F>::frame(entry, 1);
+    if (F::rights(entry, 1).write || tables_.memory().frame(frame).share() != 1) {
+      return true;
+    }
+    tables_.set(node, slot, {});
+    --node.live;
+    --node.resident;
+    const PageIndex index(tables_.page_of(node, slot).value());
+    batch.first = batch.count == 0 ? index : batch.first;
+    batch.last = index;
+    batch.frames[batch.count++] = frame;
+    return batch.count < std::min<std::uint64_t>(Batch::kMost, most);
+  };
+  (void)for_each_page(*root, range, take);
+}
+
+template <PageTableFormat F>
+PageCount MemoryObject<F>::drop_clean(PageCount most) {
+  PageCount dropped{0};
+  PageIndex from(0);
+  while (is_file() && dropped < most) {
+    Batch batch;
+    {
+      const LockGuard guard(lock_);
+      if (!mappings_.empty()) {
+        break;
+      }
+      const TreeSection section(tree_);
+      take_clean(IndexRange::must(from, kMaxPages - (from - PageIndex(0))), (most - dropped).value(), batch);
+    }
+    if (batch.count == 0) {
+      break;
+    }
+    release(batch);
+    dropped += PageCount(batch.count);
+    from = batch.last + PageCount(1);
+  }
+  return dropped;
 }
 
 template <PageTableFormat F>
@@ -156,41 +216,38 @@ Result<void> MemoryObject<F>::write_back(IndexRange range) {
   return {};
 }
 
-// Makes a dirty page clean; whoever writes it from now on faults, and makes it dirty again. False where it was clean.
+// Makes a dirty page clean, and returns it, retained once: nobody drops it before it is written. Whoever writes it from
+// now on faults, and makes it dirty again. Nothing where it was clean.
 template <PageTableFormat F>
-bool MemoryObject<F>::clean(PageIndex index) {
+std::optional<Pfn> MemoryObject<F>::clean(PageIndex index) {
+  std::optional<Pfn> frame;
   {
     const TreeSection section(tree_);
     Node* const leaf = find_table(index, 1);
     if (leaf == nullptr) {
-      return false;
+      return std::nullopt;
     }
     const unsigned slot = tables_.slot_of(*leaf, Vpn(index.value()));
     const LockGuard guard(leaf->lock);
     const Entry entry = tables_.load(*leaf, slot);
     if (entry.bits == 0 || !F::rights(entry, 1).write) {
-      return false;
+      return std::nullopt;
     }
+    frame = EntryCodec<F>::frame(entry, 1);
+    tables_.memory().frame(*frame).retain();
     tables_.deny_write(*leaf, slot);
   }
   const LockGuard guard(lock_);
   for_each_mapping_of(IndexRange::must(index, PageCount(1)),
                       [](Mapping<F>& mapping, VpnRange pages) { mapping.owner.write_protect(mapping, pages); });
-  return true;
+  return frame;
 }
 
 template <PageTableFormat F>
 Result<void> MemoryObject<F>::write_back_page(PageIndex index) {
-  if (!clean(index)) {
-    return {};
-  }
-  std::optional<Pfn> frame;
-  {
-    const TreeSection section(tree_);
-    frame = lookup(index, Access::read);
-  }
+  const std::optional<Pfn> frame = clean(index);
   if (!frame) {
-    return {};  // truncated meanwhile
+    return {};
   }
   Result<void> written;
   {
@@ -247,6 +304,8 @@ PageCount MemoryObject<F>::dirty() {
 #define VELLUM_COMPILE(F)                                        \
   template void MemoryObject<F>::resize(ByteCount);              \
   template Result<void> MemoryObject<F>::write_back(IndexRange); \
+  template PageCount MemoryObject<F>::drop_clean(PageCount);     \
+  template bool MemoryObject<F>::is_mapped();                    \
   template PageCount MemoryObject<F>::resident();                \
   template PageCount MemoryObject<F>::dirty();
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)

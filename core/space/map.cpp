@@ -241,7 +241,8 @@ Result<void> AddressSpace<F>::map_at(const Request& request, const Target& targe
   if (own) {
     object = VELLUM_TRY(objects.create_anonymous(bytes_of(target.pages.size())));
   }
-  const Result<Mapping<F>*> mapping = objects.create_mapping(*object, *family_, target.pages, first_page_of(request));
+  const Result<Mapping<F>*> mapping = objects.create_mapping(*object, *family_, target.pages, first_page_of(request),
+                                                             request.traits.is_shared() && request.maximum.can_write());
   if (own) {
     object->release();
   }

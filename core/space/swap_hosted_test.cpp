@@ -211,5 +211,25 @@ TYPED_TEST(Swapped, ADeviceThatFailsIsABusErrorAndLosesNothing) {
   EXPECT_EQ(program.at(this->at), 100U);
 }
 
+TYPED_TEST(Swapped, ARestoreNamesThemAgain) {
+  using F = TypeParam;
+  const SwapSlot slot = this->push_out(this->at);
+  AddressSpace<F>& snapshot = *this->space.fork().value();
+  {
+    Program<F> program(this->space);
+    for (std::uint64_t round = 0; round < 3; ++round) {
+      ASSERT_EQ(program.store(this->at + pages(1), round), Outcome::done);  // the table is the space's own now
+      ASSERT_EQ(program.store(this->at, round), Outcome::done);
+      EXPECT_EQ(this->swap.names_of(slot), 1U);
+      ASSERT_TRUE(this->space.restore(snapshot).ok());
+      this->space.check_invariants();
+    }
+    EXPECT_EQ(this->swap.names_of(slot), 2U);
+    EXPECT_EQ(program.at(this->at), 100U);
+    EXPECT_EQ(program.at(this->at + pages(1)), 101U);
+  }
+  snapshot.destroy();
+}
+
 }  // namespace
 }  // namespace vellum

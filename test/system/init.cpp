@@ -64,6 +64,7 @@ int main() {
   std::setvbuf(stdout, nullptr, _IONBF, 0);
   mount_at("proc", "/proc");
   mount_at("devtmpfs", "/dev");
+  mount_at("tmpfs", "/dev/shm");
   mount_at("tmpfs", "/tmp");
   ::setenv("PATH", "/bin", 1);
   std::ifstream commands("/commands");

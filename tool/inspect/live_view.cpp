@@ -45,7 +45,8 @@ std::string outcome_for_program(const LiveView& view, Outcome fixed, Access acce
   }
   const Mapping* const mapping = view.neighbours().at;
   if (mapping == nullptr) {
-    return describe(fixed == Outcome::grows_stack ? fixed : Outcome::signal_unmapped);
+    return fixed == Outcome::grows_stack ? fmt::format("faults, and {}", describe(fixed))
+                                         : std::string(describe(Outcome::signal_unmapped));
   }
   if (mapping->rights.find(letter_of(access)) == std::string::npos) {
     return fixed == Outcome::signal_denied ? describe(fixed) : "SIGSEGV (SEGV_ACCERR): the mapping does not permit it";
@@ -59,7 +60,8 @@ std::string outcome_for_program(const LiveView& view, Outcome fixed, Access acce
 std::string outcome_for_kernel(const LiveView& view, const LayoutRegion& region, Outcome fixed, Access access) {
   if (region.row->accessor == Accessor::user) {
     const Mapping* const mapping = view.neighbours().at;
-    const bool permits = mapping != nullptr && mapping->rights.find(letter_of(access)) != std::string::npos;
+    const bool grows = mapping == nullptr && outcome_of(region, Privilege::user, access) == Outcome::grows_stack;
+    const bool permits = grows || (mapping != nullptr && mapping->rights.find(letter_of(access)) != std::string::npos);
     return describe(permits || access == Access::execute ? fixed : Outcome::copy_fails_or_panics);
   }
   if (region.row->accessor != Accessor::kernel || fixed == Outcome::panics) {

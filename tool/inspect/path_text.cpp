@@ -225,8 +225,9 @@ std::string path_text(const TablePath& path) {
   for (const PathEntry& entry : path.entries) {
     if (entry.of_object) {
       add_field(text, std::exchange(label, ""),
-                fmt::format("the table of level {} is the object's own: {} entr{} name{} it", entry.level, entry.paths,
-                            entry.paths == 1 ? "y" : "ies", entry.paths == 1 ? "s" : ""));
+                fmt::format("the table of level {} is the object's own: {} entries name it, its own and those of all "
+                            "who map it",
+                            entry.level, entry.paths));
     } else if (entry.paths > 1) {
       add_field(text, std::exchange(label, ""),
                 fmt::format("the table of level {} is named by {} entries", entry.level, entry.paths));
@@ -245,7 +246,7 @@ Json path_json(const TablePath& path) {
   Json json = {{"schema", "vellum.walk/1"},          {"process", path.process},
                {"name", path.process_name},          {"address", hex_text(path.address.value())},
                {"canonical", !path.entries.empty()}, {"root", hex_text(path.root.value())},
-               {"mapped", path.is_mapped()}};
+               {"mapped", path.is_mapped()},         {"summary", path_summary(path)}};
   if (const auto rights = path.rights()) {
     json["physical"] = hex_text(path.physical().value());
     json["page_size"] = path.page_size().value();

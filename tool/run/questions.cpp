@@ -94,8 +94,10 @@ void Questions::finish(std::uint32_t error) {
     answer["error"] = words_for(error, question.request);
   } else if (question.request.what == run::Inspect::maps) {
     answer["answer"] = text_;
+  } else if (Json parsed = Json::parse(text_, nullptr, false); parsed.is_object()) {
+    answer["answer"] = std::move(parsed);
   } else {
-    answer["answer"] = Json::parse(text_, nullptr, false);
+    answer["error"] = "the kernel's answer is no JSON";
   }
   control_.answer(question.client, answer);
   waiting_.pop_front();

@@ -521,7 +521,9 @@ void Session::check_deadlines() {
     time_limit_.reset();
     is_out_of_time_ = true;
     kill_at_ = now + kGrace;
-    go_on();
+    if (options_.hold) {
+      go_on();
+    }
     send(make_frame(run::ToKernel::signal, {SIGKILL}));
   }
   if (is_over(kill_at_)) {

@@ -9,8 +9,9 @@
 namespace vellum::unix {
 
 Result<Ref<FileObject>> FileContent::create(Files& files, DeviceNumber device, std::uint64_t inode, ByteCount size,
-                                            const Source& source) {
-  FileContent* const content = VELLUM_TRY(files.memory().create<FileContent>(files, device, inode, source));
+                                            const Source& source, Ref<PageQuota> quota) {
+  FileContent* const content =
+      VELLUM_TRY(files.memory().create<FileContent>(files, device, inode, source, std::move(quota)));
   const Result<FileObject*> object = files.virtual_memory().objects.create_file(*content, size);
   if (!object.ok()) {
     files.memory().destroy(content);
@@ -19,8 +20,18 @@ Result<Ref<FileObject>> FileContent::create(Files& files, DeviceNumber device, s
   return Ref<FileObject>::adopt(object.value());
 }
 
+void FileContent::pages_gone(PageCount count) {
+  if (quota_) {
+    counted_.fetch_sub(count.value(), std::memory_order_relaxed);
+    quota_->give(count);
+  }
+}
+
 void FileContent::object_ended() {
   const InSystem in_system;
+  if (quota_) {
+    quota_->give(PageCount(counted_.load(std::memory_order_relaxed)));
+  }
   if (lower_ != nullptr) {
     lower_->release(handle_);
   }
@@ -38,9 +49,19 @@ Result<void> FileContent::read(PageIndex index, std::span<std::byte> page) {
   const std::uint64_t start = index.value() << kPageShift;
   const std::uint64_t end = lower_size_.load(std::memory_order_acquire);
   std::size_t filled = 0;
+  files_.make_room();
+  if (quota_) {
+    VELLUM_TRY(quota_->take());
+    counted_.fetch_add(1, std::memory_order_relaxed);
+  }
   if (start < end) {
     const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(page.size(), end - start));
-    filled = VELLUM_TRY(lower_->read(handle_, ByteCount(start), page.first(wanted)));
+    const Result<std::size_t> got = lower_->read(handle_, ByteCount(start), page.first(wanted));
+    if (!got.ok()) {
+      pages_gone(PageCount(1));
+      return got.error();
+    }
+    filled = got.value();
   }
   __builtin_memset(page.data() + filled, 0, page.size() - filled);
   return {};

@@ -5,10 +5,12 @@
 #include <vellum/unix/files.hpp>
 #include <vellum/unix/open_file.hpp>
 
+#include "page_quota.hpp"
+
 namespace vellum::unix {
 
 // Lives as long as the object: a mapping keeps the pages of a file that has no name any more. Pages that no lower file
-// has are zeros; what was written stays in the object, for nobody takes pages out of it.
+// has are zeros; what was written stays in the object: only clean pages that the lower file has are taken out of it.
 class FileContent final : public FilePager {
  public:
   struct Source {
@@ -16,9 +18,10 @@ class FileContent final : public FilePager {
     LowerHandle handle{};  // ownership goes to the content
     ByteCount size{0};     // bytes that the lower file has
   };
-  // A new object of a size. Error: no_memory; `source` is still the caller's then.
+  // A new object of a size, whose pages count for `quota`, if any. Error: no_memory; `source` is still the caller's
+  // then.
   [[nodiscard]] static Result<Ref<FileObject>> create(Files& files, DeviceNumber device, std::uint64_t inode,
-                                                      ByteCount size, const Source& source);
+                                                      ByteCount size, const Source& source, Ref<PageQuota> quota);
   [[nodiscard]] static FileContent& of(const FileObject& object) {
     return *static_cast<FileContent*>(static_cast<FilePager*>(object.pager()));
   }
@@ -29,6 +32,10 @@ class FileContent final : public FilePager {
   [[nodiscard]] bool is_hole(PageIndex index) const {
     return index.value() >= pages_for(ByteCount(lower_size_.load(std::memory_order_acquire))).value();
   }
+  // From now on pages may be called clean (write_back) that nobody but the object has: none must be dropped. Before the
+  // file is mapped by somebody who may write it.
+  void keep_all() { keeps_all_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool keeps_all() const { return keeps_all_.load(std::memory_order_relaxed); }
   // Remembers the path for /proc/PID/maps. Where memory lacks there is none.
   void remember_path(const Path& path);
   // The file has no name any more.
@@ -36,19 +43,22 @@ class FileContent final : public FilePager {
 
   ObjectName describe(std::span<char> into) override;
   Result<void> read(PageIndex index, std::span<std::byte> page) override;
+  // There is no other place to keep a page: it stays where it is (see keep_all).
   Result<void> write(PageIndex /*index*/, std::span<const std::byte> /*page*/) override { return {}; }
   IndexRange neighbours(PageIndex index) override;
+  void pages_gone(PageCount count) override;
   void object_ended() override;
 
  private:
   friend class FileMemory;
-  FileContent(Files& files, DeviceNumber device, std::uint64_t inode, const Source& source)
+  FileContent(Files& files, DeviceNumber device, std::uint64_t inode, const Source& source, Ref<PageQuota> quota)
       : files_(files),
         device_(device),
         inode_(inode),
         lower_(source.lower),
         handle_(source.handle),
-        lower_size_(source.size.value()) {}
+        lower_size_(source.size.value()),
+        quota_(std::move(quota)) {}
   ~FileContent() = default;
 
   Files& files_;
@@ -57,7 +67,10 @@ class FileContent final : public FilePager {
   Lower* const lower_;
   const LowerHandle handle_;
   std::atomic<std::uint64_t> lower_size_;
+  const Ref<PageQuota> quota_;
+  std::atomic<std::uint64_t> counted_{0};  // pages that count for the quota
   std::atomic<bool> deleted_{false};
+  std::atomic<bool> keeps_all_{false};
   Mutex path_lock_;
   Text path_ VELLUM_GUARDED_BY(path_lock_);
 };

@@ -30,6 +30,7 @@ Files::Files(VirtualMemory<Format>& virtual_memory, PageSource& source, FileWind
 
 Result<void> Files::start(Lower* lower) {
   unnamed_ = Ref<UnnamedFileSystem>::adopt(VELLUM_TRY(memory_.create<UnnamedFileSystem>(*this)));
+  shared_memory_ = VELLUM_TRY(RamFileSystem::create(*this, {.type = "tmpfs", .magic = kTmpfsMagic}, nullptr));
   devices_system_ = VELLUM_TRY(
       RamFileSystem::create(*this, {.type = "devtmpfs", .magic = kTmpfsMagic, .permissions = 0755}, nullptr));
   empty_system_ = VELLUM_TRY(RamFileSystem::create(
@@ -58,6 +59,7 @@ void Files::stop() {
   processes_system_.reset();
   empty_system_.reset();
   devices_system_.reset();
+  shared_memory_.reset();
   unnamed_.reset();
   memory_.reap();
   const LockGuard guard(lists_lock_);
@@ -69,6 +71,30 @@ void Files::stop() {
     lists_lock_.assert_held();
     proc_files_.remove(file);
   });
+}
+
+PageCount Files::reclaim(PageCount wanted) {
+  PageCount freed{0};
+  for (unsigned i = 0; const Ref<Mount> mount = mount_at(i); ++i) {
+    if (freed >= wanted) {
+      break;
+    }
+    freed += mount->file_system().reclaim(wanted - freed);
+  }
+  return freed;
+}
+
+void Files::make_room() {
+  constexpr PageCount kAtOnce{256};
+  constexpr unsigned kPause = 256;  // after a search for nothing
+  if (virtual_memory_.memory.level() == MemoryLevel::plenty) [[likely]] {
+    return;
+  }
+  if (const unsigned pause = hopeless_.load(std::memory_order_relaxed); pause != 0) {
+    hopeless_.store(pause - 1, std::memory_order_relaxed);
+  } else if (reclaim(kAtOnce).is_zero()) {
+    hopeless_.store(kPause, std::memory_order_relaxed);
+  }
 }
 
 DeviceNumber Files::next_device() {

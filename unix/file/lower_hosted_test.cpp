@@ -55,6 +55,29 @@ TEST_F(OverLower, AsksForANameOnceAndForAPageOnce) {
   EXPECT_EQ(lower.lookups, lookups);
 }
 
+TEST_F(OverLower, GivesCleanPagesBackAndReadsThemAgain) {
+  const Ref<OpenFile> file = world->open("/big", open_flag::kReadWrite).value();
+  EXPECT_EQ(World::put(*file, kPageSize + 1, "DIRTY"), 5U);
+  std::string expected(2 * kPageSize + 5, 'b');
+  expected.replace(kPageSize + 1, 5, "DIRTY");
+  EXPECT_EQ(world->read("/big"), expected);
+  const int reads = lower.reads;
+  EXPECT_EQ(world->files().reclaim(PageCount(100)), PageCount(2));
+  EXPECT_EQ(world->files().reclaim(PageCount(100)), PageCount(0));
+  EXPECT_EQ(world->read("/big"), expected);
+  EXPECT_EQ(lower.reads, reads + 2);
+}
+
+TEST_F(OverLower, KeepsPagesThatWereWrittenBack) {
+  const Ref<OpenFile> file = world->open("/big", open_flag::kReadWrite).value();
+  EXPECT_EQ(World::put(*file, 0, "kept"), 4U);
+  FileMapping mapping = file->mapping().value();
+  ASSERT_TRUE(mapping.object->write_back(IndexRange::must(PageIndex(0), PageCount(3))).ok());
+  EXPECT_EQ(mapping.object->dirty(), PageCount(0));
+  EXPECT_EQ(world->files().reclaim(PageCount(100)), PageCount(0));
+  EXPECT_EQ(world->read("/big").substr(0, 4), "kept");
+}
+
 TEST_F(OverLower, WritesStayAbove) {
   const Ref<OpenFile> file = world->open("/etc/one", open_flag::kReadWrite).value();
   EXPECT_EQ(World::put(*file, 1, "IR"), 2U);
@@ -130,6 +153,32 @@ TEST_F(OverLower, LivesOnWhileOpenThoughRemoved) {
   const Ref<OpenFile> file = world->open("/big", open_flag::kReadOnly).value();
   ASSERT_TRUE(world->remove("/big").ok());
   EXPECT_EQ(World::get(*file, 2 * kPageSize, 10), "bbbbb");
+}
+
+TEST_F(OverLower, ForgetsWhatNobodyUsesOrChanged) {
+  const Ref<OpenFile> held = world->open("/etc/two", open_flag::kReadOnly).value();
+  EXPECT_EQ(world->read("/etc/one"), "first");
+  world->write("/etc/two", "changed");
+  EXPECT_EQ(world->read("/big").size(), 2 * kPageSize + 5);
+  EXPECT_EQ(lower.handles, 5);  // the root, etc, one, two, big
+  EXPECT_GE(world->files().reclaim(PageCount(1000)), PageCount(4));
+  EXPECT_EQ(lower.handles, 3);
+  EXPECT_EQ(world->read("/etc/one"), "first");
+  EXPECT_EQ(world->read("/etc/two"), "changed");
+  EXPECT_EQ(world->read("/big").size(), 2 * kPageSize + 5);
+}
+
+TEST_F(OverLower, ReadsAFileThatIsLargerThanMemory) {
+  const std::size_t size = std::size_t{80} << 20;
+  lower.add(lower.top, "huge", NodeKind::file, std::string(size, 'h'));
+  const Ref<OpenFile> file = world->open("/huge", open_flag::kReadOnly).value();
+  std::uint64_t position = 0;
+  for (std::string piece = World::get(*file, 0, 1 << 20); !piece.empty();
+       piece = World::get(*file, position, 1 << 20)) {
+    ASSERT_EQ(piece.back(), 'h');
+    position += piece.size();
+  }
+  EXPECT_EQ(position, size);
 }
 
 }  // namespace

@@ -169,6 +169,8 @@ constexpr char kCorePattern[] = "core\n";
 constexpr char kMostGroups[] = "65536\n";
 constexpr char kLastCapability[] = "40\n";
 constexpr char kMostFiles[] = "1048576\n";
+constexpr char kLargestSegment[] = "18446744073692774399\n";
+constexpr char kMostSegments[] = "4096\n";
 
 template <const char* kText>
 Result<void> write_constant(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
@@ -185,6 +187,11 @@ Result<void> write_random_id(Files& /*files*/, const ProcSubject& /*subject*/, T
     sink.text(i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "").hexadecimal(std::to_integer<unsigned>(bytes[i]), 2);
   }
   sink.text("\n");
+  return {};
+}
+
+Result<void> write_segments(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
+  write_shared_segments(sink);
   return {};
 }
 
@@ -208,6 +215,9 @@ constexpr ProcSpec kKernelTable[] = {
     {.name = "core_pattern", .permissions = 0644, .write = write_constant<kCorePattern>},
     {.name = "ngroups_max", .write = write_constant<kMostGroups>},
     {.name = "cap_last_cap", .write = write_constant<kLastCapability>},
+    {.name = "shmmax", .permissions = 0644, .write = write_constant<kLargestSegment>},
+    {.name = "shmall", .permissions = 0644, .write = write_constant<kLargestSegment>},
+    {.name = "shmmni", .permissions = 0644, .write = write_constant<kMostSegments>},
     {.name = "randomize_va_space", .permissions = 0644, .write = write_constant<kZero>},
     {.name = "random", .kind = NodeKind::directory, .permissions = 0555, .table = kRandomTable},
 };
@@ -216,6 +226,9 @@ constexpr ProcSpec kFileTable[] = {
     {.name = "nr_open", .permissions = 0644, .write = write_constant<kMostFiles>},
     {.name = "protected_hardlinks", .permissions = 0600, .write = write_constant<kOne>},
     {.name = "protected_symlinks", .permissions = 0600, .write = write_constant<kZero>},
+};
+constexpr ProcSpec kSegmentsTable[] = {
+    {.name = "shm", .write = write_segments},
 };
 constexpr ProcSpec kSystemControlTable[] = {
     {.name = "vm", .kind = NodeKind::directory, .permissions = 0555, .table = kVirtualMemoryTable},
@@ -250,6 +263,7 @@ constexpr ProcSpec kSystemTable[] = {
     {.name = "filesystems", .write = write_filesystems},
     {.name = "devices", .write = write_devices},
     {.name = "cmdline", .write = write_command_line},
+    {.name = "sysvipc", .kind = NodeKind::directory, .permissions = 0555, .table = kSegmentsTable},
     {.name = "sys", .kind = NodeKind::directory, .permissions = 0555, .table = kSystemControlTable},
 };
 

@@ -29,6 +29,7 @@ void RamDirectory::clear_tree() {
   }
   while (chain != nullptr) {
     const Ref<Entry> entry = EntryTable::pop(chain);
+    static_cast<RamFileSystem&>(file_system()).aging().remove(*entry);
     entry->mark_removed();
     if (!EntryTable::is_whiteout(*entry) && entry->node().is_directory()) {
       auto& directory = static_cast<RamDirectory&>(entry->node());
@@ -70,16 +71,25 @@ Result<Entry*> RamDirectory::find_in_lower(Entry& directory, std::string_view na
       VELLUM_TRY(Entry::create(memory(), directory.naming(), Ref<Entry>::share(directory), name, std::move(node)));
   Entry* const made = entry.get();
   table_.insert(std::move(entry), Origin::lower);
+  system.aging().add(*made);
   return made;
 }
 
 Result<Ref<Entry>> RamDirectory::lookup(Entry& directory, std::string_view name) {
-  const MutexGuard guard(lock_);
-  Entry* const entry = VELLUM_TRY(find(directory, name));
-  if (entry == nullptr) {
-    return Errno::no_entry;
+  Ref<Entry> found;
+  {
+    const MutexGuard guard(lock_);
+    Entry* const entry = VELLUM_TRY(find(directory, name));
+    if (entry == nullptr) {
+      return Errno::no_entry;
+    }
+    found = Ref<Entry>::share(*entry);
   }
-  return Ref<Entry>::share(*entry);
+  if (lower_ != nullptr) {
+    Aging::note_use(*found);
+    static_cast<RamFileSystem&>(file_system()).trim();
+  }
+  return found;
 }
 
 Origin RamDirectory::make_place(std::string_view name) {
@@ -139,6 +149,7 @@ Result<Ref<Entry>> RamDirectory::make_whiteout(Entry& directory, const Entry& en
 }
 
 void RamDirectory::take_out(Entry& entry, Ref<Entry> whiteout) {
+  static_cast<RamFileSystem&>(file_system()).aging().remove(entry);
   const Ref<Entry> taken = table_.remove(entry);
   if (whiteout) {
     table_.insert(std::move(whiteout), Origin::hides);

@@ -52,7 +52,9 @@ Result<FileObject*> RamFile::object_locked() {
   FileObject* object = object_.load(std::memory_order_relaxed);
   if (object == nullptr) {
     const DeviceNumber device = file_system().device();
-    object = VELLUM_TRY(FileContent::create(file_system().files(), device, inode(), size(), source_)).detach();
+    object = VELLUM_TRY(FileContent::create(file_system().files(), device, inode(), size(), source_,
+                                            static_cast<RamFileSystem&>(file_system()).quota()))
+                 .detach();
     object_.store(object, std::memory_order_release);
   }
   return object;
@@ -86,7 +88,7 @@ Result<void> RamFile::read(Transfer& to, ByteCount position) {
     if (content.is_hole(page_of(position)) && !is_resident(object, page_of(position))) {
       VELLUM_TRY(to.put(std::span(kZeros).first(std::min<std::size_t>(to_page_end(position), wanted))));
     } else {
-      const Result<FileWindow> window = windows.acquire(object, position, ByteCount(wanted));
+      const Result<FileWindow> window = acquire(object, position, ByteCount(wanted));
       if (!window.ok()) {
         return window.error() == Errno::out_of_range ? Result<void>() : window.error();  // it shrank meanwhile
       }
@@ -97,6 +99,17 @@ Result<void> RamFile::read(Transfer& to, ByteCount position) {
     position += to.moved() - before;
   }
   return {};
+}
+
+// Where memory is short, what is not needed goes first: a file may be larger than memory.
+Result<FileWindow> RamFile::acquire(FileObject& object, ByteCount position, ByteCount size) {
+  constexpr PageCount kAtOnce{256};
+  Files& files = file_system().files();
+  Result<FileWindow> window = files.windows().acquire(object, position, size);
+  if (!window.ok() && window.error() == Errno::no_memory && !files.reclaim(kAtOnce).is_zero()) {
+    window = files.windows().acquire(object, position, size);
+  }
+  return window;
 }
 
 bool RamFile::is_resident(FileObject& object, PageIndex index) {
@@ -133,6 +146,7 @@ Result<void> RamFile::resize(FileObject& object, ByteCount size) {
 Result<void> RamFile::truncate(ByteCount size) {
   const MutexGuard guard(lock_);
   FileObject& object = *VELLUM_TRY(object_locked());
+  VELLUM_TRY(permit_size(size));
   if (size != this->size()) {
     VELLUM_TRY(resize(object, size));
   }
@@ -147,6 +161,7 @@ Result<void> RamFile::extend(ByteCount size) {
   const MutexGuard guard(lock_);
   FileObject& object = *VELLUM_TRY(object_locked());
   if (size > this->size()) {
+    VELLUM_TRY(permit_size(size));
     VELLUM_TRY(resize(object, size));
     touch(true);
   }
@@ -180,12 +195,13 @@ Result<void> RamFile::write_locked(FileObject& object, Transfer& from, ByteCount
   while (!from.left().is_zero() && position < limit) {
     const ByteCount length(
         std::min({from.left().value(), static_cast<std::uint64_t>(to_page_end(position)), (limit - position).value()}));
+    VELLUM_TRY(permit_write(position + length));
     const ByteCount old_size = size();
     if (position + length > old_size) {
       VELLUM_TRY(resize(object, position + length));
     }
     const ByteCount before = from.moved();
-    const Result<FileWindow> window = windows.acquire(object, position, length);
+    const Result<FileWindow> window = acquire(object, position, length);
     Result<void> got = window.ok() ? Result<void>() : Result<void>(window.error());
     if (window.ok()) {
       got = from.get(window.value().bytes);

@@ -6,6 +6,9 @@ namespace vellum::unix {
 Result<Ref<RamFileSystem>> RamFileSystem::create(Files& files, const Kind& kind, Lower* lower) {
   FileMemory& memory = files.memory();
   Ref<RamFileSystem> system = Ref<RamFileSystem>::adopt(VELLUM_TRY(memory.create<RamFileSystem>(files, kind, lower)));
+  if (!kind.most_pages.is_zero()) {
+    system->quota_ = Ref<PageQuota>::adopt(VELLUM_TRY(memory.create<PageQuota>(memory, kind.most_pages)));
+  }
   Ref<Node> root;
   if (lower != nullptr) {
     const LowerNode node = VELLUM_TRY(lower->root());
@@ -74,10 +77,12 @@ FileSystemFigures RamFileSystem::figures() {
   PhysicalMemory& memory = files().virtual_memory().memory;
   const std::uint64_t total = memory.total_count().value();
   const std::uint64_t free = memory.free_count().value();
+  const std::uint64_t most = quota_ ? quota_->limit().value() : total / 2;
+  const std::uint64_t left = quota_ ? most - std::min(quota_->used().value(), most) : std::min(free, most);
   return {.magic = kind_.magic,
           .block_size = kPageSize,
-          .blocks = total / 2,
-          .free_blocks = std::min(free, total / 2),
+          .blocks = most,
+          .free_blocks = left,
           .files = total / 2,
           .free_files = std::min(free, total / 2)};
 }

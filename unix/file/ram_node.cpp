@@ -51,6 +51,7 @@ Result<void> RamNode::change(const AttributeChange& change) {
   attributes_.accessed = change.accessed.value_or(attributes_.accessed);
   attributes_.modified = change.modified.value_or(attributes_.modified);
   attributes_.changed = time;
+  changed_.store(true, std::memory_order_relaxed);
   return {};
 }
 
@@ -60,6 +61,7 @@ void RamNode::touch(bool modified) {
   const LockGuard guard(attributes_lock_);
   if (modified) {
     attributes_.modified = attributes_.changed = time;
+    changed_.store(true, std::memory_order_relaxed);
   } else if (attributes_.accessed <= attributes_.modified || attributes_.accessed <= attributes_.changed ||
              attributes_.accessed.seconds + kDay < time.seconds) {
     attributes_.accessed = time;
@@ -69,6 +71,7 @@ void RamNode::touch(bool modified) {
 bool RamNode::count_link(int change) {
   const Timestamp time = now();
   const LockGuard guard(attributes_lock_);
+  changed_.store(true, std::memory_order_relaxed);
   const std::int64_t links = std::int64_t{attributes_.links} + change;
   attributes_.links = static_cast<std::uint32_t>(std::max<std::int64_t>(links, 0));
   attributes_.changed = time;

@@ -3,9 +3,11 @@
 
 #include <vellum/unix/entry_table.hpp>
 #include <vellum/unix/files.hpp>
+#include <vellum/unix/memory_file.hpp>
 #include <vellum/unix/open_file.hpp>
 #include <vellum/unix/pipe.hpp>
 
+#include "aging.hpp"
 #include "content.hpp"
 
 namespace vellum::unix {
@@ -18,6 +20,10 @@ class RamNode : public Node {
   void touch(bool modified) override;
 
   [[nodiscard]] std::uint64_t inode() const { return inode_; }
+  // Whether it is no longer what the lower layer says.
+  [[nodiscard]] bool is_changed() const { return changed_.load(std::memory_order_relaxed); }
+  // Whether, as far as the kind of node goes, nothing is lost with it that the lower layer cannot bring again.
+  [[nodiscard]] virtual bool is_forgettable() { return true; }
   // A name came or went; whether none is left.
   bool count_link(int change);
 
@@ -31,6 +37,7 @@ class RamNode : public Node {
 
  private:
   const std::uint64_t inode_;
+  std::atomic<bool> changed_{false};
   Spinlock attributes_lock_{LockRank::leaf};
   Attributes attributes_ VELLUM_GUARDED_BY(attributes_lock_);
 };
@@ -60,6 +67,14 @@ class RamFile final : public RamNode {
   [[nodiscard]] Result<ByteCount> find(ByteCount position, bool hole);
   // No name leads here any more.
   void unlinked();
+  // Seals (memory_file.cpp): a file that is made may have none but the one that forbids others.
+  void allow_seals();
+  [[nodiscard]] std::uint32_t seals() const { return seals_.load(std::memory_order_acquire); }
+  // Errors: not_permitted, busy, no_memory.
+  [[nodiscard]] Result<void> add_seals(std::uint32_t seals);
+  bool is_forgettable() override;
+  // Forgets clean pages, about as many; none where somebody maps them.
+  PageCount drop_pages(PageCount most);
 
  private:
   friend class FileMemory;
@@ -70,11 +85,16 @@ class RamFile final : public RamNode {
   [[nodiscard]] Result<void> write_locked(FileObject& object, Transfer& from, ByteCount position, ByteCount limit)
       VELLUM_REQUIRES(lock_);
   [[nodiscard]] bool is_resident(FileObject& object, PageIndex index);
+  // What seals deny: another size, a write up to `end`. Error: not_permitted.
+  [[nodiscard]] Result<void> permit_size(ByteCount size) const VELLUM_REQUIRES(lock_);
+  [[nodiscard]] Result<void> permit_write(ByteCount end) const VELLUM_REQUIRES(lock_);
+  [[nodiscard]] Result<FileWindow> acquire(FileObject& object, ByteCount position, ByteCount size);
 
   Mutex lock_;  // writes, changes of size
   FileContent::Source source_ VELLUM_GUARDED_BY(lock_);
   std::atomic<std::uint64_t> size_;
-  std::atomic<FileObject*> object_{nullptr};  // written under lock_
+  std::atomic<FileObject*> object_{nullptr};       // written under lock_
+  std::atomic<std::uint32_t> seals_{seal::kSeal};  // written under lock_
 };
 
 class RamSymlink final : public RamNode {
@@ -135,6 +155,9 @@ class RamDirectory final : public RamNode {
 
   // Gives all entries below up, when the file system ends.
   void clear_tree();
+  bool is_forgettable() override;
+  // Gives an entry up that the caller holds besides, if nobody else uses it and the lower layer can bring it again.
+  void forget(Entry& entry);
 
  private:
   friend class FileMemory;
@@ -176,6 +199,7 @@ class RamFileSystem final : public FileSystem {
     std::uint64_t magic;
     std::uint16_t permissions = 01777;  // of the root
     bool changeable = true;
+    PageCount most_pages{0};  // of all files; 0: no limit but memory
   };
   [[nodiscard]] static Result<Ref<RamFileSystem>> create(Files& files, const Kind& kind, Lower* lower);
 
@@ -186,7 +210,13 @@ class RamFileSystem final : public FileSystem {
   [[nodiscard]] Result<Ref<Node>> make_node(const NewNode& what);
   // The node of a lower one, whose handle becomes its own, or is released where this fails. Error: no_memory.
   [[nodiscard]] Result<Ref<Node>> make_lower_node(const LowerNode& node);
+  // Null where there is no limit.
+  [[nodiscard]] const Ref<PageQuota>& quota() const { return quota_; }
   [[nodiscard]] bool is_changeable() const { return kind_.changeable; }
+  // What came from the lower layer and may be forgotten.
+  [[nodiscard]] Aging& aging() { return aging_; }
+  PageCount reclaim(PageCount wanted) override;
+  void trim();
 
  private:
   friend class FileMemory;
@@ -202,8 +232,14 @@ class RamFileSystem final : public FileSystem {
   [[nodiscard]] Result<Ref<Node>> make_from(const Attributes& attributes, std::string_view target,
                                             const LowerNode* lower);
 
+  // Looks at the oldest entry: drops pages of a file, at the most so many, and forgets what can be forgotten. Returns
+  // how many pages it dropped.
+  PageCount age(PageCount most);
+
   const Kind kind_;
   Lower* const lower_;
+  Ref<PageQuota> quota_;
+  Aging aging_;
   std::atomic<std::uint64_t> next_inode_;
 };
 

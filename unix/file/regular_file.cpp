@@ -2,7 +2,6 @@
 #include "regular_file.hpp"
 
 #include <vellum/unix/file_caller.hpp>
-#include <vellum/unix/memory_file.hpp>
 #include <vellum/unix/user_memory.hpp>
 
 #include "linux_numbers.hpp"
@@ -40,6 +39,9 @@ class RegularFile final : public OpenFile {
   Result<FileMapping> mapping() override {
     FileObject& object = *VELLUM_TRY(file().object());
     FileContent::of(object).remember_path(path());
+    if (is_writable()) {
+      FileContent::of(object).keep_all();
+    }
     return FileMapping{.object = Ref<FileObject>::share(object)};
   }
 
@@ -127,27 +129,6 @@ Result<Ref<OpenFile>> RamDirectory::open(const Path& path, std::uint32_t flags) 
 
 Result<Ref<OpenFile>> RamFile::open(const Path& path, std::uint32_t flags) {
   return Ref<OpenFile>(Ref<RegularFile>::adopt(VELLUM_TRY(memory().create<RegularFile>(memory(), path, flags))));
-}
-
-Result<Ref<OpenFile>> create_memory_file(Files& files, std::string_view name) {
-  const FileCredentials who = calling_credentials();
-  FileMemory& memory = files.memory();
-  const Attributes attributes = new_attributes(
-      files.next_inode(), {.kind = NodeKind::file, .permissions = 0777, .owner = who.user, .group = who.group});
-  Ref<Node> node =
-      Ref<RamFile>::adopt(VELLUM_TRY(memory.create<RamFile>(files.unnamed(), attributes, FileContent::Source{})));
-  const Text shown = VELLUM_TRY(Text::join(memory, "/memfd:", name));
-  const Path path = VELLUM_TRY(files.create_unnamed(shown.view(), std::move(node)));
-  path.entry->mark_removed();
-  return path.node().open(path, open_flag::kReadWrite);
-}
-
-Result<void> extend_file(OpenFile& file, ByteCount size) {
-  const std::string_view type = file.node().file_system().type();
-  if (file.node().kind() != NodeKind::file || type == "proc") {
-    return Errno::not_supported;
-  }
-  return static_cast<RamFile&>(file.node()).extend(size);
 }
 
 }  // namespace vellum::unix

@@ -25,7 +25,40 @@ std::optional<std::uint32_t> number_of(std::string_view text, unsigned base) {
   return text.empty() ? std::nullopt : std::optional(static_cast<std::uint32_t>(value));
 }
 
+// A size as Linux's memparse takes it: decimal, octal or hexadecimal, with a letter for 1024, its square and so on.
+std::optional<std::uint64_t> size_of(std::string_view text, PageCount memory) {
+  constexpr std::string_view kLetters = "kmgtpe";
+  unsigned base = 10;
+  if (text.starts_with("0x") || text.starts_with("0X")) {
+    base = 16;
+    text.remove_prefix(2);
+  } else if (text.starts_with('0')) {
+    base = 8;
+  }
+  std::uint64_t value = 0;
+  std::size_t digits = 0;
+  for (; digits < text.size(); ++digits) {
+    const auto letter = static_cast<unsigned>(text[digits] | 0x20);
+    const unsigned digit = letter >= 'a' ? letter - 'a' + 10 : static_cast<unsigned>(text[digits] - '0');
+    if (digit >= base) {
+      break;
+    }
+    value = value * base + digit;
+  }
+  const std::string_view rest = text.substr(digits);
+  if (rest.empty()) {
+    return value;
+  }
+  const std::size_t power = kLetters.find(static_cast<char>(rest.front() | 0x20));
+  if (rest.size() != 1 || digits == 0 || (power == std::string_view::npos && rest != "%")) {
+    return std::nullopt;
+  }
+  return rest == "%" ? bytes_of(memory).value() / 100 * value : value << (10 * (power + 1));
+}
+
 struct Options {
+  PageCount memory;
+  PageCount most_pages;
   std::uint16_t permissions = 01777;
   AttributeChange owner;
 };
@@ -51,23 +84,35 @@ Result<void> take_option(std::string_view option, Options& options) {
     }
     return {};
   }
-  // All of memory is the limit.
-  const bool is_limit = name == "size" || name == "nr_inodes" || name == "nr_blocks" || name == "huge";
-  return name.empty() || is_limit ? Result<void>() : Result<void>(Errno::invalid);
+  if (name == "size" || name == "nr_blocks" || name == "nr_inodes") {
+    const std::optional<std::uint64_t> size = size_of(value, options.memory);
+    if (!size || (name != "size" && value.ends_with('%'))) {
+      return Errno::invalid;
+    }
+    if (name != "nr_inodes") {  // files are as many as memory holds
+      options.most_pages = name == "size" ? pages_for(ByteCount(*size)) : PageCount(*size);
+    }
+    return {};
+  }
+  return name.empty() || name == "huge" ? Result<void>() : Result<void>(Errno::invalid);
 }
 
 }  // namespace
 
 Result<Ref<FileSystem>> create_tmpfs(Files& files, std::string_view type, std::string_view options) {
-  Options chosen;
+  const PageCount memory = files.virtual_memory().memory.total_count();
+  Options chosen = {.memory = memory, .most_pages = PageCount(memory.value() / 2), .owner = {}};
   while (!options.empty()) {
     const std::size_t comma = std::min(options.find(','), options.size());
     VELLUM_TRY(take_option(options.substr(0, comma), chosen));
     options.remove_prefix(std::min(comma + 1, options.size()));
   }
   const std::uint64_t magic = type == "tmpfs" ? kTmpfsMagic : kRamfsMagic;
-  Ref<RamFileSystem> system = VELLUM_TRY(
-      RamFileSystem::create(files, {.type = type, .magic = magic, .permissions = chosen.permissions}, nullptr));
+  const RamFileSystem::Kind kind = {.type = type,
+                                    .magic = magic,
+                                    .permissions = chosen.permissions,
+                                    .most_pages = type == "tmpfs" ? chosen.most_pages : PageCount(0)};
+  Ref<RamFileSystem> system = VELLUM_TRY(RamFileSystem::create(files, kind, nullptr));
   VELLUM_TRY(system->root()->node().change(chosen.owner));
   return Ref<FileSystem>(std::move(system));
 }

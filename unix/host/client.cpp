@@ -158,6 +158,9 @@ Result<std::size_t> Client::read_link(std::uint32_t fid, std::span<char> into) {
   MessageReader reply = VELLUM_TRY(exchange(MessageType::read_link, message));
   const std::string_view target = reply.text();
   VELLUM_TRY(check(reply));
+  if (target.empty() || target.find('\0') != std::string_view::npos) {
+    return Errno::io_error;
+  }
   if (target.size() > into.size()) {
     return Errno::name_too_long;
   }

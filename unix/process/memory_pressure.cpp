@@ -61,8 +61,12 @@ Verdict verdict_of(const Process& process, PageCount held, Verdict::Reason reaso
 }  // namespace
 
 void relieve_memory() {
+  constexpr PageCount kAtOnce{256};
   Thread& self = this_thread();
   ProcessSystem& system = self.system;
+  if (!system.files.reclaim(kAtOnce).is_zero()) {
+    return;  // files that can be read again
+  }
   std::optional<Verdict> verdict;
   char name[sizeof(Process::name)] = {};
   {

@@ -34,6 +34,7 @@ ProcessSystem::ProcessSystem(const SystemConfig& config)
       kernel_root(config.kernel_root),
       layout(config.layout),
       scheduler(config.memory.memory.machine(), timers, [](Thread& thread) { thread.system.destroy_thread(thread); }),
+      segments(config.files),
       queued_signals("queued signal", config.source, config.memory.memory.machine()),
       programs("program", config.source, config.memory.memory.machine()),
       most_threads(most_threads_of(config.memory.memory.total_count())),

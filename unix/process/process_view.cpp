@@ -79,16 +79,6 @@ Result<Path> process_program(ProcessId id) {
 
 namespace {
 
-// Calls `work` while the calling thread runs another program's space.
-template <class Work>
-void inside(Program& program, Work work) {
-  ThreadContext& context = current_thread()->context;
-  AddressSpace<Format>* const own = context.space;
-  use_space(context, &program.space);
-  work();
-  use_space(context, own);
-}
-
 void write_memory(Program& program, VirtRange range, TextSink& sink) {
   inside(program, [&] {
     char bytes[128];

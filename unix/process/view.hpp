@@ -8,6 +8,16 @@
 
 namespace vellum::unix {
 
+// Calls `work` while the calling thread runs another program's space.
+template <class Work>
+void inside(Program& program, Work work) {
+  ThreadContext& context = current_thread()->context;
+  AddressSpace<Format>* const own = context.space;
+  use_space(context, &program.space);
+  work();
+  use_space(context, own);
+}
+
 // By the id of one of its threads, or its own. Null where there is none.
 [[nodiscard]] Process* process_by_any_id(ProcessId id) VELLUM_REQUIRES(process_lock);
 

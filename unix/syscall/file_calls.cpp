@@ -63,14 +63,27 @@ Result<std::uint64_t> sys_openat2(const Arguments& arguments) {
 Result<std::uint64_t> sys_memfd_create(const Arguments& arguments) {
   constexpr std::uint64_t kCloseOnExec = 1;
   constexpr std::uint64_t kAllowSealing = 2;
+  constexpr std::uint64_t kHugePages = 4;
+  constexpr std::uint64_t kHugePageSizes = 0xfc000000;
   constexpr std::size_t kLongest = 249;
-  UserText name;
-  VELLUM_TRY(name.read(arguments.address(0)));
-  if ((arguments.value[1] & ~(kCloseOnExec | kAllowSealing)) != 0 || name.view().size() > kLongest) {
+  const std::uint64_t flags = static_cast<std::uint32_t>(arguments.value[1]);
+  const bool is_huge = (flags & kHugePages) != 0;
+  if ((flags & ~(kCloseOnExec | kAllowSealing | kHugePages | (is_huge ? kHugePageSizes : 0))) != 0) {
     return Errno::invalid;
   }
-  Ref<OpenFile> file = VELLUM_TRY(create_memory_file(all_files(), name.view()));
-  return give_descriptor(std::move(file), (arguments.value[1] & kCloseOnExec) != 0);
+  UserText name;
+  const Result<void> read = name.read(arguments.address(0));
+  if (!read.ok() && read.error() != Errno::name_too_long) {
+    return read.error();
+  }
+  if (!read.ok() || name.view().size() > kLongest) {
+    return Errno::invalid;
+  }
+  if (is_huge) {
+    return Errno::no_call;  // as where no file system has such pages
+  }
+  Ref<OpenFile> file = VELLUM_TRY(create_memory_file(all_files(), name.view(), (flags & kAllowSealing) != 0));
+  return give_descriptor(std::move(file), (flags & kCloseOnExec) != 0);
 }
 
 // --- close, dup
@@ -147,6 +160,8 @@ constexpr std::uint32_t kOpenSetLockWait = 38;
 constexpr std::uint32_t kDuplicateCloseOnExec = 1030;
 constexpr std::uint32_t kSetPipeSize = 1031;
 constexpr std::uint32_t kGetPipeSize = 1032;
+constexpr std::uint32_t kAddSeals = 1033;
+constexpr std::uint32_t kGetSeals = 1034;
 }  // namespace command
 
 struct FileLock {
@@ -201,6 +216,14 @@ Result<std::uint64_t> control_file(OpenFile& file, std::uint32_t which, const Ar
     case command::kOpenSetLock:
     case command::kOpenSetLockWait:
       return lock(file, which, arguments.address(2));
+    case command::kAddSeals:
+      if (arguments.value[2] > 0xffff'ffff) {
+        return Errno::invalid;
+      }
+      VELLUM_TRY(add_seals(file, static_cast<std::uint32_t>(arguments.value[2])));
+      return 0;
+    case command::kGetSeals:
+      return std::uint64_t{VELLUM_TRY(seals_of(file))};
     case command::kSetOwner:
     case command::kGetOwner:
       return 0;
@@ -344,6 +367,7 @@ Result<std::uint64_t> sys_fallocate(const Arguments& arguments) {
     return Errno::file_too_big;
   }
   VELLUM_TRY(check_size(static_cast<std::uint64_t>(end)));
+  VELLUM_TRY(permit_allocation(*file, ByteCount(static_cast<std::uint64_t>(end))));
   if ((arguments.value[1] & kKeepSize) == 0) {
     VELLUM_TRY(extend_file(*file, ByteCount(static_cast<std::uint64_t>(end))));
   }

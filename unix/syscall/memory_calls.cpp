@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <vellum/unix/file_caller.hpp>
+#include <vellum/unix/memory_file.hpp>
 #include <vellum/unix/process_system.hpp>
 #include <vellum/unix/system_call.hpp>
 #include <vellum/unix/user_memory.hpp>
@@ -73,6 +74,13 @@ Result<void> permit(const OpenFile& file, Request& request, bool shared) {
   if (shared && !file.is_writable()) {
     if (request.prot.can_write()) {
       return Errno::access_denied;
+    }
+    request.maximum = request.maximum.without(Prot::write());
+  }
+  if (const Result<std::uint32_t> seals = seals_of(file);
+      shared && seals.ok() && (seals.value() & seal::kFutureWrite) != 0) {
+    if (request.prot.can_write()) {
+      return Errno::not_permitted;
     }
     request.maximum = request.maximum.without(Prot::write());
   }

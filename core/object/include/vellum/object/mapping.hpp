@@ -36,8 +36,8 @@ class MappingOwner {
 template <PageTableFormat F>
 class Mapping final : public Backing {
  public:
-  Mapping(MemoryObject<F>& mapped, MappingOwner<F>& mapping_owner, VpnRange range, PageIndex first_page)
-      : object(mapped), owner(mapping_owner), pages(range), first(first_page) {}
+  Mapping(MemoryObject<F>& mapped, MappingOwner<F>& mapping_owner, VpnRange range, PageIndex first_page, bool writes)
+      : object(mapped), owner(mapping_owner), pages(range), first(first_page), may_write(writes) {}
 
   [[nodiscard]] PageIndex index_of(Vpn page) const { return first + (page - pages.start()); }
   // Whether the object's own tables of `level` can stand in for tables of the mapping.
@@ -52,7 +52,8 @@ class Mapping final : public Backing {
   MappingOwner<F>& owner;
   const VpnRange pages;
   const PageIndex first;
-  ListLink link;  // in the object's list
+  const bool may_write;  // the object's own pages, now or after an mprotect
+  ListLink link;         // in the object's list
 };
 
 }  // namespace vellum

@@ -49,6 +49,8 @@ class MemoryObject {
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   // With the last reference the object and its pages end; dirty pages are lost (write_back first).
   void release();
+  // For who finds the object without holding it, at its pager: false where its last reference is gone.
+  [[nodiscard]] bool try_retain();
 
   [[nodiscard]] ByteCount size() const { return ByteCount(size_.load(std::memory_order_acquire)); }
   [[nodiscard]] PageCount page_count() const { return pages_for(size()); }
@@ -77,9 +79,17 @@ class MemoryObject {
   void resize(ByteCount size);
   // Hands the dirty pages of a range to the pager; until it fails. Outside of sections. Errors: the pager's.
   [[nodiscard]] Result<void> write_back(IndexRange range);
+  // Gives the memory of clean pages back, lowest first, up to `most` of them, where nobody holds them and no space maps
+  // the object: the pager can bring them again. Returns how many. Outside of sections.
+  [[nodiscard]] PageCount drop_clean(PageCount most);
 
   [[nodiscard]] ObjectStore<F>& store() { return store_; }
-  void add_mapping(Mapping<F>& mapping);
+  // Whether a space maps it, or has not yet forgotten that it did.
+  [[nodiscard]] bool is_mapped();
+  // No mapping may write the object's pages from now on. Error: busy, while there is one that may.
+  [[nodiscard]] Result<void> deny_writers();
+  // Error: not_permitted, where it may write and that was denied.
+  [[nodiscard]] Result<void> add_mapping(Mapping<F>& mapping);
   void remove_mapping(Mapping<F>& mapping);
   // Calls action() -> anything while nobody adds a mapping or goes through them: pages may then move from one mapping
   // to another. Neither action nor what it waits for may use the object's lock.
@@ -114,12 +124,13 @@ class MemoryObject {
     [[nodiscard]] IndexRange range() const { return IndexRange::must(first, last - first + PageCount(1)); }
   };
   void take_pages(PageCount keep, Batch& batch);
+  void take_clean(IndexRange range, std::uint64_t most, Batch& batch) VELLUM_REQUIRES(lock_);
   void release(const Batch& batch);
   void unmap(IndexRange pages);
   void clear_tail(ByteCount size);
   void mark_dirty(PageIndex index, TlbGather<F>& gather);
   [[nodiscard]] Result<void> write_back_page(PageIndex index);
-  [[nodiscard]] bool clean(PageIndex index);
+  [[nodiscard]] std::optional<Pfn> clean(PageIndex index);
   template <class Visitor>
   void for_each_mapping_of(IndexRange range, Visitor visit) VELLUM_REQUIRES(lock_);
   template <class Visitor>
@@ -135,6 +146,7 @@ class MemoryObject {
   Spinlock root_lock_{LockRank::object_node};
   std::atomic<Node*> root_{nullptr};  // written under root_lock_
   IntrusiveList<Mapping<F>, &Mapping<F>::link> mappings_ VELLUM_GUARDED_BY(lock_);
+  bool denies_writers_ VELLUM_GUARDED_BY(lock_) = false;
 };
 
 // Where objects and mappings come from.
@@ -154,9 +166,10 @@ class ObjectStore {
   [[nodiscard]] Result<MemoryObject<F>*> create_file(Pager& pager, ByteCount size) {
     return objects_.create(*this, &pager, size);
   }
-  // A mapping, held once, that holds the object and the owner. Error: no_memory.
+  // A mapping, held once, that holds the object and the owner; `may_write`: shared, and not for reading only for good.
+  // Errors: no_memory, not_permitted (deny_writers).
   [[nodiscard]] Result<Mapping<F>*> create_mapping(MemoryObject<F>& object, MappingOwner<F>& owner, VpnRange pages,
-                                                   PageIndex first);
+                                                   PageIndex first, bool may_write = true);
 
   [[nodiscard]] NodeStore& nodes() { return nodes_; }
   void reap() {

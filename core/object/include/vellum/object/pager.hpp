@@ -21,7 +21,9 @@ class Pager {
   // memory with it.
   [[nodiscard]] virtual IndexRange neighbours(PageIndex index) { return IndexRange::must(index, PageCount(1)); }
 
-  // The object whose pages these are has ended and asks no more: whoever lives for it may end.
+  // So many pages that read() filled are not kept any more. Does not sleep.
+  virtual void pages_gone(PageCount /*count*/) {}
+  // The object whose pages these are ends and asks no more: whoever lives for it may end.
   virtual void object_ended() {}
 
  protected:

@@ -38,6 +38,8 @@ class EntryTable {
   // The first entry listed behind `position`; null at the end.
   [[nodiscard]] Entry* after(std::uint64_t position);
   [[nodiscard]] static std::uint64_t position_of(const Entry& entry) { return entry.position_; }
+  // Whether it keeps nothing at all, whiteouts neither.
+  [[nodiscard]] bool is_empty() const { return used_ == 0; }
   // Entries that have a node.
   [[nodiscard]] std::uint64_t size() const { return size_; }
   [[nodiscard]] std::string_view name_of(Entry& entry);

@@ -8,6 +8,8 @@
 // The locks and their order are described in node.hpp.
 #pragma once
 
+#include <atomic>
+
 #include <vellum/space/space.hpp>
 #include <vellum/unix/device.hpp>
 #include <vellum/unix/file_windows.hpp>
@@ -58,6 +60,12 @@ class Files {
   [[nodiscard]] Naming& naming() { return naming_; }
   [[nodiscard]] Mutex& rename_lock() VELLUM_RETURN_CAPABILITY(rename_lock_) { return rename_lock_; }
 
+  // When memory is short: forgets what lower layers can bring again, about as many pages; returns how many. Not with a
+  // lock of this layer held that others wait for in turn.
+  PageCount reclaim(PageCount wanted);
+  // The same before a page is read, if memory is short: so some stays free for those who cannot wait for it.
+  void make_room();
+
   // --- mounts (mounts.cpp)
 
   // The place that all others are below.
@@ -107,7 +115,9 @@ class Files {
   // --- what has no name in the tree: pipes, event counters, files of memfd_create
 
   [[nodiscard]] FileSystem& unnamed() { return *unnamed_; }
-  // A place for a node of that file system. Error: no_memory.
+  // The tmpfs that files without a name and shared memory lie in.
+  [[nodiscard]] FileSystem& shared_memory() { return *shared_memory_; }
+  // A place for a node of one of them. Error: no_memory.
   [[nodiscard]] Result<Path> create_unnamed(std::string_view name, Ref<Node> node);
 
  private:
@@ -128,10 +138,12 @@ class Files {
   std::atomic<std::uint32_t> next_mount_{1};
   IntrusiveList<Mount, &Mount::link_> mounts_ VELLUM_GUARDED_BY(naming_.lock);
   Spinlock lists_lock_{LockRank::leaf};
+  std::atomic<unsigned> hopeless_{0};  // calls of make_room() that need not try
   IntrusiveList<Device, &Device::link_> devices_ VELLUM_GUARDED_BY(lists_lock_);
   IntrusiveList<ProcFile, &ProcFile::link_> proc_files_ VELLUM_GUARDED_BY(lists_lock_);
   // There is one of each, however often it is mounted.
   Ref<FileSystem> unnamed_;
+  Ref<FileSystem> shared_memory_;
   Ref<FileSystem> devices_system_;
   Ref<FileSystem> processes_system_;
   Ref<FileSystem> empty_system_;

@@ -25,6 +25,8 @@ class FileSystem : public Counted {
   [[nodiscard]] const Ref<Entry>& root() const { return root_; }
 
   [[nodiscard]] virtual FileSystemFigures figures() = 0;
+  // Gives memory back that nothing is lost with, about as much; returns how much. May sleep.
+  virtual PageCount reclaim(PageCount /*wanted*/) { return PageCount(0); }
   // Gives `from`, which is `old_name` in `old_directory`, the name `new_name` in `new_directory`, in place of what may
   // have it. Both directories are of this file system; the system's rename lock is held. `flags` are renameat2's.
   // Errors: rename(2)'s.

@@ -141,6 +141,7 @@ class Entry final : public Counted {
  private:
   friend class FileMemory;
   friend class EntryTable;
+  friend class Aging;
   Entry(FileMemory& memory, Naming& naming, Ref<Entry> parent, Text name, Ref<Node> node)
       : memory_(memory), naming_(naming), parent_(std::move(parent)), name_(std::move(name)), node_(std::move(node)) {}
   ~Entry() = default;
@@ -159,6 +160,10 @@ class Entry final : public Counted {
   Entry* table_next_ = nullptr;
   std::uint64_t position_ = 0;  // in the listing
   Origin origin_{};
+
+  // Of what may be forgotten (aging.hpp).
+  ListLink aging_link_;
+  std::atomic<bool> used_{false};
 };
 
 }  // namespace vellum::unix

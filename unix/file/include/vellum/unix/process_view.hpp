@@ -73,5 +73,7 @@ struct SystemFigures {
   std::uint64_t major_faults = 0;
 };
 [[nodiscard]] SystemFigures system_figures();
+// /proc/sysvipc/shm.
+void write_shared_segments(TextSink& sink);
 
 }  // namespace vellum::unix

@@ -22,6 +22,7 @@
 #include <vellum/unix/process.hpp>
 #include <vellum/unix/run_reporter.hpp>
 #include <vellum/unix/scheduler.hpp>
+#include <vellum/unix/shared_segments.hpp>
 #include <vellum/unix/terminal.hpp>
 #include <vellum/unix/timer.hpp>
 
@@ -105,6 +106,7 @@ class ProcessSystem {
   bool real_timer_expired VELLUM_GUARDED_BY(process_lock) = false;  // one with an interval
   Scheduler scheduler;
   FutexTable futexes;
+  SharedSegments segments;
   PendingSignals::Cache queued_signals;
   TypedCache<Program> programs;
 

@@ -63,6 +63,9 @@ struct SystemCall {
 [[nodiscard]] std::span<const SystemCall> path_calls();           // mkdir, rename, chdir, mount, ... (names)
 [[nodiscard]] std::span<const SystemCall> attribute_calls();      // stat, access, chmod, utimensat, ...
 [[nodiscard]] std::span<const SystemCall> event_calls();          // poll, select, pipe, eventfd, ...
+[[nodiscard]] std::span<const SystemCall> socket_calls();         // socket, bind, ...: refused
+[[nodiscard]] std::span<const SystemCall> segment_calls();        // shmget, shmat, shmdt, shmctl
+[[nodiscard]] std::span<const SystemCall> remote_calls();         // process_vm_readv, process_vm_writev
 [[nodiscard]] std::span<const SystemCall> memory_calls();         // mmap, munmap, mprotect, mremap, brk
 [[nodiscard]] std::span<const SystemCall> memory_advice_calls();  // madvise, msync, mincore
 [[nodiscard]] std::span<const SystemCall> memory_lock_calls();    // mlock, munlock, ...
@@ -78,9 +81,9 @@ struct SystemCall {
 template <class Visit>
 void for_each_system_call(Visit visit) {
   for (const std::span<const SystemCall> calls :
-       {file_calls(), transfer_calls(), path_calls(), attribute_calls(), event_calls(), memory_calls(),
-        memory_advice_calls(), memory_lock_calls(), process_calls(), identity_calls(), capability_calls(),
-        schedule_calls(), signal_calls(), time_calls(), system_calls()}) {
+       {file_calls(), transfer_calls(), path_calls(), attribute_calls(), event_calls(), memory_calls(), process_calls(),
+        identity_calls(), capability_calls(), schedule_calls(), signal_calls(), time_calls(), system_calls(),
+        socket_calls(), segment_calls(), remote_calls(), memory_advice_calls(), memory_lock_calls()}) {
     for (const SystemCall& call : calls) {
       visit(call);
     }

@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,9 +30,10 @@ void touch(char* memory, std::size_t size, std::size_t step) {
 
 // One file of a size that fills two tables, mapped shared; every other page of it is written.
 char* map_file() {
-  const int file = open("/tmp/shared", O_RDWR | O_CREAT, 0600);
+  char path[] = "/tmp/busyXXXXXX";
+  const int file = mkstemp(path);
   if (file < 0 || ftruncate(file, 2 * kTable) != 0) {
-    std::perror("/tmp/shared");
+    std::perror(path);
     std::exit(1);
   }
   char* const memory = map(2 * kTable, PROT_READ | PROT_WRITE, MAP_SHARED, file);
