@@ -239,7 +239,8 @@ typename AddressSpace<F>::Transplanted AddressSpace<F>::transplant(const Region<
   for (unsigned i = 0; region.object != nullptr && i < (plan.keeps_source ? 2U : 1U); ++i) {
     const PageIndex first = region.first + whole_pages(address - region.range.start());
     const Result<Mapping<F>*> mapping =
-        system_.objects.create_mapping(*region.object, *family_, i == 0 ? plan.to : plan.from, first);
+        system_.objects.create_mapping(*region.object, *family_, i == 0 ? plan.to : plan.from, first,
+                                       region.traits.is_shared() && region.maximum.can_write());
     meanings[i].backing = mapping.ok() ? mapping.value() : nullptr;
     result = mapping.ok() ? result : Transplanted::no_memory;
   }
