@@ -86,11 +86,15 @@ bool enter_system() {
 #if VELLUM_DEBUG
   VELLUM_ASSERT(held_locks().none());
 #endif
-  unsigned rounds = 0;
-  while (system_is_entered.exchange(true, std::memory_order_acquire)) {
-    while (system_is_entered.load(std::memory_order_relaxed)) {
-      relax(rounds++);
-    }
+  if (system_is_entered.exchange(true, std::memory_order_acquire)) {
+    pc::begin_rest();
+    unsigned rounds = 0;
+    do {
+      while (system_is_entered.load(std::memory_order_relaxed)) {
+        relax(rounds++);
+      }
+    } while (system_is_entered.exchange(true, std::memory_order_acquire));
+    pc::wake_up();
   }
   cpu.in_system = true;
   return true;

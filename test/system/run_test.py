@@ -232,6 +232,14 @@ class Explained(Case):
             self.assertGreater(report["faults"][kind], 0)
         self.assertGreater(report["tables"], 0)
 
+    def test_several_processors(self):
+        words = "nproc; grep -c ^processor /proc/cpuinfo; grep -c '^cpu[0-9]' /proc/stat; for i in 1 2 3; do (echo x | wc -c) & done; wait"
+        shown = self.run_words("--cpus", "3", "--report", "report.json", "--", "busybox", "sh", "-c", words)
+        self.assertEqual((shown.returncode, shown.stdout), (0, b"3\n3\n3\n2\n2\n2\n"))
+        report = json.loads((self.folder / "report.json").read_text())
+        self.assertEqual(report["cpus"], 3)
+        self.assertEqual(report["shootdowns"], 0)  # each process runs on one of them at a time
+
     def test_report_counts_copies_between_relatives(self):
         self.shell("true")
         shown = self.run_words("--report", "report.json", "busybox", "sh", "-c", "for i in 1 2 3; do (true); done")

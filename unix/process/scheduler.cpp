@@ -46,13 +46,14 @@ void Scheduler::run(Thread& idle, PhysicalMemory& memory) {
   }
 }
 
-// Where a thread is to wait for its turn: where it ran before, if nobody runs there; else where nobody does.
+// Where a thread is to wait for its turn: with who wakes or makes it, who mostly is about to wait itself. Where it may
+// not run there, with those that have nothing to do, or anywhere.
 unsigned Scheduler::place_of(const Thread& thread) const {
   const CpuMask allowed = thread.affinity & online_;
-  const CpuMask idle = allowed & idle_;
-  if (((idle | (idle == 0 ? allowed : 0)) & bit_of(thread.cpu)) != 0) {
-    return thread.cpu;
+  if ((allowed & bit_of(here())) != 0) {
+    return here();
   }
+  const CpuMask idle = allowed & idle_;
   return static_cast<unsigned>(std::countr_zero(idle != 0 ? idle : allowed));
 }
 
@@ -278,10 +279,23 @@ void Scheduler::called() {
   }
 }
 
+// Tells those that have nothing to do that somebody waits here.
+void Scheduler::offer() {
+  const LockGuard guard(lock_);
+  unsigned waiting = cpus_[here()].waiting;
+  for (CpuMask rest = idle_ & ~bit_of(here()); rest != 0 && waiting != 0; rest &= rest - 1) {
+    call_cpu(static_cast<unsigned>(std::countr_zero(rest)));
+    --waiting;
+  }
+}
+
 void Scheduler::tick() {
   Cpu& cpu = cpus_[here()];
   if (current_thread() == cpu.idle) {
     return;
+  }
+  if (machine_.cpu_count() > 1) {
+    offer();
   }
   cpu.busy_ticks.store(cpu.busy_ticks.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (++cpu.ticks >= kSliceTicks && runnable() != 0) {

@@ -68,6 +68,21 @@ void flush_mask(std::uint32_t targets, const TlbFlush& flush) {
   }
 }
 
+// Those that rest drop everything when they wake.
+void flush_awake(std::uint32_t targets, const TlbFlush& flush) {
+  std::uint32_t awake = 0;
+  for (std::uint32_t rest = targets; rest != 0; rest &= rest - 1) {
+    PerCpu& target = *blocks[std::countr_zero(rest)];
+    target.stale.store(true, std::memory_order_seq_cst);
+    if (!target.rests.load(std::memory_order_seq_cst)) {
+      awake |= bit_of(target.index);
+    }
+  }
+  if (awake != 0) {
+    flush_mask(awake, flush);
+  }
+}
+
 void fill(CpuBlock& block, CpuIndex index, VirtAddr stack_top) {
   PerCpu& cpu = *::new (&block.cpu) PerCpu;
   cpu.self = &cpu;
@@ -117,28 +132,18 @@ void call_cpu(CpuIndex cpu) { send_interrupt(blocks[cpu.value()]->apic_id, Messa
 void flush_cpus(const CpuSet& cpus, const TlbFlush& flush) {
   std::uint32_t targets = 0;
   cpus.for_each([&](CpuIndex cpu) { targets |= bit_of(cpu); });
-  flush_mask(targets, flush);
+  flush_awake(targets, flush);
 }
 
 void flush_other_cpus(const TlbFlush& flush) {
-  const std::uint32_t others = online.load(std::memory_order_acquire) & ~bit_of(this_cpu().index);
-  std::uint32_t awake = 0;
-  for (std::uint32_t rest = others; rest != 0; rest &= rest - 1) {
-    PerCpu& target = *blocks[std::countr_zero(rest)];
-    target.stale.store(true, std::memory_order_seq_cst);
-    if (!target.rests.load(std::memory_order_seq_cst)) {
-      awake |= bit_of(target.index);
-    }
-  }
-  if (awake != 0) {
-    flush_mask(awake, flush);
-  }
+  flush_awake(online.load(std::memory_order_acquire) & ~bit_of(this_cpu().index), flush);
 }
 
+void begin_rest() { this_cpu().rests.store(true, std::memory_order_seq_cst); }
+
 void rest() {
-  PerCpu& cpu = this_cpu();
   if (cpu_total > 1) {
-    cpu.rests.store(true, std::memory_order_seq_cst);
+    begin_rest();
   }
   // An interrupt is let in only after the instruction that follows STI, so none comes before the CPU waits.
   asm volatile("sti; hlt; cli" : : : "memory");

@@ -9,8 +9,8 @@
 // something themselves, in relax(): so two CPUs that wait for each other, or one that waits for a lock of the other's,
 // do not wait for ever.
 //
-// A CPU that sleeps is not woken for the kernel's translations: it drops all when it wakes, before it uses one that can
-// change.
+// A CPU that rests, because it sleeps or waits for a lock with interrupts off and touches nothing meanwhile whose
+// translation can change, is not asked: it drops all when it wakes.
 //
 // Never: a CPU that was found is counted out again. One that does not answer when started stays offline.
 #pragma once
@@ -54,10 +54,12 @@ void flush_other_cpus(const TlbFlush& flush);
 // Drops what the calling CPU was asked to.
 void answer_flushes();
 
-// Lets interrupts in and sleeps until one came, with nothing but the kernel's tables loaded.
-void rest();
-// The first that the handler of an interrupt does.
+// From here to wake_up() the calling CPU rests.
+void begin_rest();
+// Also the first that the handler of an interrupt does.
 void wake_up();
+// Lets interrupts in and rests until one came.
+void rest();
 // Interrupts that flushes took, since boot.
 [[nodiscard]] std::uint64_t flush_interrupts();
 

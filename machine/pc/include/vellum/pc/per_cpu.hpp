@@ -45,7 +45,7 @@ struct alignas(kPageSize) PerCpu {
   bool in_system = false;
   // The CPUs that wait for this one to drop translations, a bit each (cpus.hpp).
   std::atomic<std::uint32_t> flushes_asked{0};
-  // It sleeps, and drops all translations when it wakes if `stale` says so.
+  // It rests (cpus.hpp), and drops all translations when it wakes if `stale` says so.
   std::atomic<bool> rests{false};
   std::atomic<bool> stale{false};
 

@@ -1,10 +1,11 @@
 // Who runs.
 //
 // Each CPU has a queue of runnable threads, taken in turn; a thread that computes gives up its CPU after kSliceTicks if
-// anybody waits. A thread that wakes goes to the CPU where it ran, or, if that is busy, to one that is idle, which is
-// interrupted. A CPU whose queue is empty takes from the longest of the others'; one that finds nothing runs its idle
-// thread, which is the code that called run(), and sleeps. A thread that was switched away from is on its CPU until the
-// next thread has taken over the stack: only then may another CPU run it, or its memory be given back.
+// anybody waits. A thread that wakes stands in the queue of the CPU that wakes it, which mostly is about to wait
+// itself; if it still stands there at the next tick, a CPU that sleeps is told. A CPU whose queue is empty takes from
+// the longest of the others'; one that finds nothing runs its idle thread, which is the code that called run(), and
+// sleeps. A thread that was switched away from is on its CPU until the next thread has taken over the stack: only then
+// may another CPU run it, or its memory be given back.
 //
 // Locks: lock_ (rank scheduler): the queues, which CPUs are idle, the threads' states. Not held across a switch.
 #pragma once
@@ -110,6 +111,7 @@ class Scheduler {
   void take(Thread& thread) VELLUM_REQUIRES(lock_);
   [[nodiscard]] Thread* take_next(unsigned self) VELLUM_REQUIRES(lock_);
   [[nodiscard]] unsigned place_of(const Thread& thread) const VELLUM_REQUIRES(lock_);
+  void offer() VELLUM_EXCLUDES(lock_);
   [[nodiscard]] bool is_interrupted(const Thread& thread, Interruptible interruptible) const;
 
   // The calling CPU.
