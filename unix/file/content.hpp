@@ -32,9 +32,7 @@ class FileContent final : public FilePager {
   [[nodiscard]] bool is_hole(PageIndex index) const {
     return index.value() >= pages_for(ByteCount(lower_size_.load(std::memory_order_acquire))).value();
   }
-  // From now on pages may be called clean (write_back) that nobody but the object has: none must be dropped. Before the
-  // file is mapped by somebody who may write it.
-  void keep_all() { keeps_all_.store(true, std::memory_order_relaxed); }
+  // Whether pages may be called clean that nobody but the object has, so that none must be dropped.
   [[nodiscard]] bool keeps_all() const { return keeps_all_.load(std::memory_order_relaxed); }
   // Remembers the path for /proc/PID/maps. Where memory lacks there is none.
   void remember_path(const Path& path);
@@ -43,8 +41,11 @@ class FileContent final : public FilePager {
 
   ObjectName describe(std::span<char> into) override;
   Result<void> read(PageIndex index, std::span<std::byte> page) override;
-  // There is no other place to keep a page: it stays where it is (see keep_all).
-  Result<void> write(PageIndex /*index*/, std::span<const std::byte> /*page*/) override { return {}; }
+  // There is no other place to keep a page: from now on all stay where they are.
+  Result<void> write(PageIndex /*index*/, std::span<const std::byte> /*page*/) override {
+    keeps_all_.store(true, std::memory_order_relaxed);
+    return {};
+  }
   IndexRange neighbours(PageIndex index) override;
   bool is_memory() const override { return lower_ == nullptr; }
   void pages_gone(PageCount count) override;

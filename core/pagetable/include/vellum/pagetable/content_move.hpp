@@ -20,9 +20,8 @@ class [[nodiscard]] ContentMove {
   ContentMove(const ContentMove&) = delete;
   ContentMove& operator=(const ContentMove&) = delete;
 
-  // Makes the way to all of it exclusively this tree's, and sets tables aside. `edges`: the tables at the target that
-  // are not wholly within `target`, which is what will mean the same, exist. Error: no_memory; the tree means what it
-  // meant.
+  // Makes the way to all of it exclusively this tree's, and sets tables aside. `target` is what will mean the same; the
+  // tables there that are not wholly within it exist. Error: no_memory; the tree means what it meant.
   [[nodiscard]] Result<void> prepare(VpnRange target);
   // Moves. The target means `meaning` by now. Afterwards the source range's meaning is to be replaced: where tables
   // went, it may be lost.
