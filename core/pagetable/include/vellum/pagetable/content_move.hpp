@@ -28,11 +28,12 @@ class [[nodiscard]] ContentMove {
   void move(const Meaning& meaning);
 
  private:
-  // An entry that is moved as one.
+  // Entries of one table that are moved together; of several, those that are not empty.
   struct Unit {
     Node* node;
     unsigned slot;
-    Vpn page;
+    unsigned last;
+    Vpn page;  // of `slot`
   };
   enum class Way : std::uint8_t { look, own };
 
@@ -40,9 +41,11 @@ class [[nodiscard]] ContentMove {
   [[nodiscard]] Result<void> for_each_unit(Way way, Visitor visit);
   [[nodiscard]] unsigned level_at(Vpn page) const;
   [[nodiscard]] Result<void> own_subtree(Node& node, unsigned slot);
-  [[nodiscard]] Result<void> set_tables_aside(const Unit& unit, VpnRange target);
+  [[nodiscard]] Result<void> set_tables_aside(unsigned level, Vpn place, VpnRange target);
+  [[nodiscard]] Vpn place_of(Vpn page) const { return to_ + (page - from_.start()); }
   [[nodiscard]] Node& target_node(Vpn page, unsigned level, const Meaning& meaning);
-  void move_unit(const Unit& unit, const Meaning& meaning);
+  void move_entry(const Unit& unit, const Meaning& meaning);
+  void move_pages(const Unit& unit, const Meaning& meaning);
   void settle(Node& node, Vpn base);
 
   Tree& tree_;
