@@ -42,12 +42,8 @@ double seconds(Clock::duration duration) { return std::chrono::duration<double>(
 }  // namespace
 
 Json make_report(const RunOptions& options, const RunRecord& record, const std::string& engine) {
-  Json report = {{"schema", "vellum.report/1"},
-                 {"program", options.program},
-                 {"user", name_of(options.user)},
-                 {"memory", options.memory.value()},
-                 {"cpus", options.cpus},
-                 {"engine", engine}};
+  Json report = {{"schema", "vellum.report/1"},      {"program", options.program}, {"user", name_of(options.user)},
+                 {"memory", options.memory.value()}, {"cpus", options.cpus},       {"engine", engine}};
   if (!options.name.empty()) {
     report["name"] = options.name;
   }

@@ -21,7 +21,7 @@ struct MachineSettings {
   std::string command_line;  // of the kernel
   bool has_run_channel = false;
   std::optional<unsigned> gdb_port = {};  // where a debugger may come, on this host alone
-  std::vector<Bind> binds;           // folders besides the root; their mount tags are bind_tag(0), bind_tag(1)...
+  std::vector<Bind> binds;                // folders besides the root; their mount tags are bind_tag(0), bind_tag(1)...
 };
 
 [[nodiscard]] std::string qemu_program();
