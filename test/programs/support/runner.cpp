@@ -15,7 +15,7 @@ namespace guest {
 
 namespace {
 
-constexpr unsigned kSeconds = 30;  // that a case may take, on an emulated processor
+constexpr unsigned kSeconds = 90;  // that a case may take, on an emulated processor of a busy host
 
 struct Case {
   std::string name;
