@@ -70,19 +70,26 @@ constexpr NamedValue kLockValues[] = {{1, "MLOCK_ONFAULT"}};
 constexpr NamedValue kLockAllValues[] = {{1, "MCL_CURRENT"}, {2, "MCL_FUTURE"}, {4, "MCL_ONFAULT"}};
 
 constexpr NamedValue kMemoryFileValues[] = {
-    {1, "MFD_CLOEXEC"}, {2, "MFD_ALLOW_SEALING"}, {4, "MFD_HUGETLB", "refused: no huge pages are set aside"}};
+    {1, "MFD_CLOEXEC"}, {2, "MFD_ALLOW_SEALING"}, {4, "MFD_HUGETLB", "ENOSYS, as where no file system has such pages"}};
 
 constexpr NamedValue kSegmentValues[] = {
     {01000, "IPC_CREAT"},
     {02000, "IPC_EXCL"},
-    {04000, "SHM_HUGETLB", "refused: no huge pages are set aside"},
+    {04000, "SHM_HUGETLB", "ENOMEM: no huge pages are set aside"},
     {010000, "SHM_NORESERVE"},
 };
 constexpr NamedValue kAttachValues[] = {
     {010000, "SHM_RDONLY"}, {020000, "SHM_RND"}, {040000, "SHM_REMAP"}, {0100000, "SHM_EXEC"}};
 constexpr NamedValue kSegmentCommandValues[] = {
-    {0, "IPC_RMID"},    {1, "IPC_SET"},   {2, "IPC_STAT"},  {3, "IPC_INFO"},      {11, "SHM_LOCK"},
-    {12, "SHM_UNLOCK"}, {13, "SHM_STAT"}, {14, "SHM_INFO"}, {15, "SHM_STAT_ANY"},
+    {0, "IPC_RMID"},
+    {1, "IPC_SET"},
+    {2, "IPC_STAT"},
+    {3, "IPC_INFO"},
+    {11, "SHM_LOCK", "a mark only"},
+    {12, "SHM_UNLOCK", "a mark only"},
+    {13, "SHM_STAT"},
+    {14, "SHM_INFO"},
+    {15, "SHM_STAT_ANY"},
 };
 
 }  // namespace
