@@ -29,9 +29,7 @@ class FileContent final : public FilePager {
   // The lower file's bytes beyond `size` are not to be seen any more.
   void cut(ByteCount size);
   // Whether a page that is not in memory is zeros.
-  [[nodiscard]] bool is_hole(PageIndex index) const {
-    return index.value() >= pages_for(ByteCount(lower_size_.load(std::memory_order_acquire))).value();
-  }
+  [[nodiscard]] bool is_hole(PageIndex index) { return index >= zeros_from(); }
   // From now on pages may be called clean (write_back) that nobody but the object has: none must be dropped. Before the
   // file is mapped by somebody who may write it.
   void keep_all() { keeps_all_.store(true, std::memory_order_relaxed); }
@@ -45,6 +43,10 @@ class FileContent final : public FilePager {
   Result<void> read(PageIndex index, std::span<std::byte> page) override;
   // There is no other place to keep a page: it stays where it is (see keep_all).
   Result<void> write(PageIndex /*index*/, std::span<const std::byte> /*page*/) override { return {}; }
+  PageIndex zeros_from() override {
+    return PageIndex(pages_for(ByteCount(lower_size_.load(std::memory_order_acquire))).value());
+  }
+  bool keeps_what_is_clean() const override { return lower_ != nullptr && !keeps_all(); }
   IndexRange neighbours(PageIndex index) override;
   bool is_memory() const override { return lower_ == nullptr; }
   void pages_gone(PageCount count) override;
