@@ -138,6 +138,7 @@ class ObjectModel {
       } else {
         changed_.erase(index.value());
         kept_.erase(index.value());
+        note_perhaps_written(index);  // the device may have more, of what was written back in part
       }
     }
   }
