@@ -124,15 +124,12 @@ bool resolve_program_fault(pc::TrapFrame& frame, const pc::PageFault& fault) {
   }
   // An access with the processor's rights on the program's behalf (descriptor tables; QEMU: the stack of a far return):
   // what the program may do does not matter, and the same would happen again.
-  constexpr std::uint64_t kUserAccess = 4;
-  if (frame.from_user() && (frame.error_code & kUserAccess) == 0) {
+  if (frame.from_user() && fault.privilege == Privilege::kernel) {
     const unix::InSystem in_system;
     unix::on_program_fault(registers_of(frame), {.kind = Kind::non_canonical, .address = fault.address});
     return true;
   }
-  // The processor itself, on a program's behalf, looked at a descriptor table: not for programs, whatever is there.
-  const bool implicit = frame.from_user() && fault.privilege == Privilege::kernel;
-  const FaultVerdict verdict = implicit ? FaultVerdict::access_denied : space->fault(fault.address, fault.access);
+  const FaultVerdict verdict = space->fault(fault.address, fault.access);
   if (verdict == FaultVerdict::resolved) [[likely]] {
     unix::count_fault();
     return true;

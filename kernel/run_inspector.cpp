@@ -46,10 +46,7 @@ void RunInspector::answer(const run::InspectRequest& request) {
   unix::TextBuffer maps(unix::process_system().files.memory());
   Result<void> written;
   if (request.what == run::Inspect::maps) {
-    const unix::ProcessId process = request.process == run::InspectRequest::kFirstProcess
-                                        ? unix::process_system().first_process()->id
-                                        : unix::ProcessId(request.process);
-    written = unix::write_process_text(process, unix::ProcessText::maps, maps);
+    written = write_maps(request, maps);
     if (written.ok() && maps.is_cut()) {
       written = Errno::no_memory;
     }
@@ -68,6 +65,18 @@ void RunInspector::answer(const run::InspectRequest& request) {
     return send_piece(run::ToHost::answer, {.number = request.number, .error = error}, "");
   }
   send_text(request.number, request.what == run::Inspect::maps ? maps.view() : json.view());
+}
+
+Result<void> RunInspector::write_maps(const run::InspectRequest& request, unix::TextSink& sink) {
+  unix::ProcessId process(request.process);
+  if (request.process == run::InspectRequest::kFirstProcess) {
+    const unix::Process* const first = unix::process_system().first_process();
+    if (first == nullptr) {
+      return Errno::bad_address;  // it has not started
+    }
+    process = first->id;
+  }
+  return unix::write_process_text(process, unix::ProcessText::maps, sink);
 }
 
 Result<void> RunInspector::write_answer(const run::InspectRequest& request, JsonText& json) {
@@ -90,11 +99,12 @@ Result<void> RunInspector::write_answer(const run::InspectRequest& request, Json
     std::copy(std::begin(process->name), std::end(process->name), name);
   }
   unix::process_lock.unlock();
-  if (request.process != 0 && process == nullptr) {
+  const bool is_first = request.process == run::InspectRequest::kFirstProcess;
+  if (request.process != 0 && !is_first && process == nullptr) {
     return Errno::no_process;
   }
   if (request.process != 0 && program.get() == nullptr) {
-    return Errno::bad_address;  // it has ended
+    return Errno::bad_address;  // it has ended, or the first has not started
   }
   json.key("process").signed_number(id);
   json.key("name").text(id == 0 ? "kernel" : std::string_view(name));

@@ -7,6 +7,7 @@
 
 #include <vellum/layout/region.hpp>
 #include <vellum/run/channel.hpp>
+#include <vellum/unix/text_sink.hpp>
 
 #include "kernel.hpp"
 #include "run_host.hpp"
@@ -28,6 +29,7 @@ class RunInspector {
  private:
   void serve();
   void answer(const run::InspectRequest& request);
+  [[nodiscard]] static Result<void> write_maps(const run::InspectRequest& request, unix::TextSink& sink);
   [[nodiscard]] Result<void> write_answer(const run::InspectRequest& request, JsonText& json);
   void write_machine(JsonText& json) const;
   void send_text(std::uint32_t number, std::string_view text);

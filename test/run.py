@@ -185,7 +185,7 @@ def main():
         step("Debian's programs as on Linux", test_module, debian_test, int(JOBS))
         step("long random runs, optimised", random_runs)
         step("programs on Linux", programs.on_linux)
-        step("random system calls: ten million, or 420 s", programs.on_vellum_long)
+        step("random system calls: ten million, or 300 s", programs.on_vellum_long)
         step_preset("tsan", "thread sanitizer")
         if step("build fuzz: libFuzzer", build, "fuzz"):
             step(f"each fuzzer for {FUZZ_SECONDS} s", fuzz)

@@ -367,7 +367,12 @@ class LookedInto(Case):
             self.assertEqual(process.wait(TIMEOUT), 4)
 
     def test_a_kernel_that_ends_instead_of_answering(self):
-        self.begin(actions="peer.output(b'!'); peer.receive(); sys.exit(1)")
+        self.begin(actions="""
+            peer.output(b'!')
+            while peer.receive()[0] != INSPECT:
+                pass
+            sys.exit(1)
+        """)
         self.assertIn("ended before it answered", self.ask("maps", status=1))
 
     def test_an_answer_to_no_question(self):

@@ -40,8 +40,8 @@ unsigned ContentMove<F>::level_at(Vpn page) const {
   return level;
 }
 
-// Visits the entries, in ascending order, that are not empty. Tables of objects are left where they are, for whoever
-// touches the target finds them again.
+// Visits what is moved, in ascending order: an entry, or in a table of pages all from the first that is not empty to
+// the last of the range. Tables of objects are left where they are, for whoever touches the target finds them again.
 template <PageTableFormat F>
 template <class Visitor>
 Result<void> ContentMove<F>::for_each_unit(Way way, Visitor visit) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
@@ -49,15 +49,25 @@ Result<void> ContentMove<F>::for_each_unit(Way way, Visitor visit) VELLUM_NO_THR
     const unsigned level = level_at(page);
     Node* node = tree_.root;
     for (;;) {
-      const unsigned slot = tables_.slot_of(*node, page);
+      unsigned slot = tables_.slot_of(*node, page);
       const Entry entry = tables_.load(*node, slot);
+      if (node->level == level && level == 1) {
+        const PageCount left = std::min(from_.end() - page, PageCount(node->slot_count - slot));
+        const unsigned last = slot + static_cast<unsigned>(left.value()) - 1;
+        slot = tables_.next_entry(*node, slot, last);
+        if (slot <= last) {
+          VELLUM_TRY(visit(Unit{.node = node, .slot = slot, .last = last, .page = tables_.page_of(*node, slot)}));
+        }
+        page += left;
+        break;
+      }
       const bool table = tables_.state(entry, *node) == EntryState::table;
       if (entry.bits == 0 || (table && tables_.child(entry, *node).object_owned)) {
         page = tables_.page_of(*node, slot) + tables_.span(*node);
         break;
       }
       if (node->level == level) {
-        VELLUM_TRY(visit(Unit{.node = node, .slot = slot, .page = page}));
+        VELLUM_TRY(visit(Unit{.node = node, .slot = slot, .last = slot, .page = page}));
         page += tables_.span(*node);
         break;
       }
@@ -84,11 +94,10 @@ Result<void> ContentMove<F>::own_subtree(Node& node, unsigned slot) VELLUM_NO_TH
   return {};
 }
 
-// Tables for the way to a unit's new place, but for those that the target has in part only: they exist.
+// Tables for the way to a new place of an entry of `level`, but for those that the target has in part only: they exist.
 template <PageTableFormat F>
-Result<void> ContentMove<F>::set_tables_aside(const Unit& unit, VpnRange target) {
-  const Vpn place = to_ + (unit.page - from_.start());
-  for (unsigned level = unit.node->level; level < F::kLevels; ++level) {
+Result<void> ContentMove<F>::set_tables_aside(unsigned level, Vpn place, VpnRange target) {
+  for (; level < F::kLevels; ++level) {
     const PageCount span = entry_span<F>(level + 1);
     const Vpn start(round_down(place.value(), span.value()));
     if (start.value() == last_aside_[level] || !target.contains(VpnRange::must(start, span))) {
@@ -108,8 +117,15 @@ Result<void> ContentMove<F>::prepare(VpnRange target) VELLUM_NO_THREAD_SAFETY_AN
     VELLUM_TRY(tree_.root->reserve_runs(2U * tree_.root->slot_count));  // for push_down()
   }
   return for_each_unit(Way::own, [&](const Unit& unit) -> Result<void> {
-    VELLUM_TRY(own_subtree(*unit.node, unit.slot));
-    return set_tables_aside(unit, target);
+    const unsigned level = unit.node->level;
+    if (level > 1) {
+      VELLUM_TRY(own_subtree(*unit.node, unit.slot));
+    }
+    // Of a table of pages the entries may go to two.
+    const Vpn first = place_of(unit.page);
+    const Vpn last = first + PageCount(unit.last - unit.slot);
+    VELLUM_TRY(set_tables_aside(level, first, target));
+    return set_tables_aside(level, level > 1 ? first : last, target);
   });
 }
 
@@ -146,42 +162,65 @@ Node& ContentMove<F>::target_node(Vpn page, unsigned level, const Meaning& meani
 template <PageTableFormat F>
 void ContentMove<F>::move(const Meaning& meaning) {
   const Result<void> moved = for_each_unit(Way::look, [&](const Unit& unit) -> Result<void> {
-    move_unit(unit, meaning);
+    if (unit.node->level == 1) {
+      move_pages(unit, meaning);
+    } else {
+      move_entry(unit, meaning);
+    }
     return {};
   });
   VELLUM_CHECK(moved.ok());
 }
 
+// An entry above the tables of pages.
 template <PageTableFormat F>
-void ContentMove<F>::move_unit(const Unit& unit, const Meaning& meaning) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+void ContentMove<F>::move_entry(const Unit& unit, const Meaning& meaning) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
   Node& source = *unit.node;
-  const Vpn place = to_ + (unit.page - from_.start());
+  const Vpn place = place_of(unit.page);
   Node& target = target_node(place, source.level, meaning);
   const unsigned slot = tables_.slot_of(target, place);
-  Entry entry = tables_.exchange(source, unit.slot, {});
+  const Entry entry = tables_.exchange(source, unit.slot, {});
   --source.live;
-  if (tables_.state(entry, source) == EntryState::table) {
-    Node& child = tables_.child(entry, source);
-    if (child.owning.load(std::memory_order_relaxed)) {
-      --source.owning_children;
-    }
-    settle(child, place);
-    gather_.flush_table(source, unit.slot);
-    tables_.link(target, slot, child, tables_.allowed(meaning.prot), !meaning.prot.is_none());
-    return;
+  Node& child = tables_.child(entry, source);
+  if (child.owning.load(std::memory_order_relaxed)) {
+    --source.owning_children;
   }
-  if (tables_.state(entry, source) == EntryState::page) {
-    const bool resident = tables_.memory().frame(EntryCodec<F>::frame(entry, 1)).kind() != FrameKind::zero_page;
-    source.resident = static_cast<std::uint16_t>(source.resident - (resident ? 1 : 0));
-    target.resident = static_cast<std::uint16_t>(target.resident + (resident ? 1 : 0));
+  settle(child, place);
+  gather_.flush_table(source, unit.slot);
+  tables_.link(target, slot, child, tables_.allowed(meaning.prot), !meaning.prot.is_none());
+}
+
+template <PageTableFormat F>
+void ContentMove<F>::move_pages(const Unit& unit, const Meaning& meaning) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+  Node& source = *unit.node;
+  Node* target = nullptr;
+  unsigned last_present = unit.slot;
+  bool is_present = false;
+  for (unsigned slot = unit.slot; slot <= unit.last; slot = tables_.next_entry(source, slot + 1, unit.last)) {
+    const Vpn place = place_of(tables_.page_of(source, slot));
+    if (target == nullptr || place.value() - target->base.value() >= target->slot_count) {
+      target = &target_node(place, 1, meaning);
+    }
+    const Entry entry = tables_.exchange(source, slot, {});
+    const unsigned to = tables_.slot_of(*target, place);
+    tables_.set(*target, to, entry);
+    --source.live;
+    ++target->live;
+    if (tables_.state(entry, source) != EntryState::page) {
+      continue;
+    }
+    if (tables_.memory().frame(EntryCodec<F>::frame(entry, 1)).kind() != FrameKind::zero_page) {
+      --source.resident;
+      ++target->resident;
+    }
     if (F::is_present(entry)) {
-      gather_.flush(tables_.range_of(source, unit.slot));
+      is_present = true;
+      last_present = slot;
     }
+    (void)tables_.limit(*target, to, meaning.prot);  // an entry above may have limited it so far
   }
-  ++target.live;
-  tables_.set(target, slot, entry);
-  if (tables_.state(entry, source) == EntryState::page) {
-    (void)tables_.limit(target, slot, meaning.prot);  // an entry above may have limited it so far
+  if (is_present) {
+    gather_.flush(VpnRange::must(unit.page, PageCount(last_present - unit.slot + 1)));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <vellum/space/space.hpp>
 
 #include "attempt.hpp"
+#include "held_region.hpp"
 
 namespace vellum {
 
@@ -107,8 +108,8 @@ std::optional<Region<F>> AddressSpace<F>::find_region(VirtAddr from, Hold hold) 
 
 template <PageTableFormat F>
 bool AddressSpace<F>::is_resident(VirtAddr address) {
-  const std::optional<Region<F>> region = region_at_or_after(address);
-  if (!region || !region->range.contains(address)) {
+  const HeldRegion region(*this, address);
+  if (!region) {
     return false;
   }
   const Vpn page = vpn_of<F>(address);

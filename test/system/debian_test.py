@@ -19,7 +19,7 @@ from system.run_test import ROOT, TIMEOUT, Case
 TABLE = ROOT / "docs/programs.md"
 # What follows a script: the sums of all files that it left, in a folder that was empty.
 SUMS = "\nstatus=$?\nfind . -type f ! -path '*/.git/*' | LC_ALL=C sort | xargs -r sha256sum\nexit $status\n"
-ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/nonexistent",
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": "/proc/nowhere",
                "GIT_CONFIG_NOSYSTEM": "1", "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "C",
                "GIT_COMMITTER_EMAIL": "c@d", "GIT_AUTHOR_DATE": "1700000000 +0000", "GIT_COMMITTER_DATE": "1700000000 +0000",
                "SOURCE_DATE_EPOCH": "1700000000"}

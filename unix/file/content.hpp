@@ -30,9 +30,7 @@ class FileContent final : public FilePager {
   void cut(ByteCount size);
   // Whether a page that is not in memory is zeros.
   [[nodiscard]] bool is_hole(PageIndex index) { return index >= zeros_from(); }
-  // From now on pages may be called clean (write_back) that nobody but the object has: none must be dropped. Before the
-  // file is mapped by somebody who may write it.
-  void keep_all() { keeps_all_.store(true, std::memory_order_relaxed); }
+  // Whether pages may be called clean that nobody but the object has, so that none must be dropped.
   [[nodiscard]] bool keeps_all() const { return keeps_all_.load(std::memory_order_relaxed); }
   // Remembers the path for /proc/PID/maps. Where memory lacks there is none.
   void remember_path(const Path& path);
@@ -41,8 +39,11 @@ class FileContent final : public FilePager {
 
   ObjectName describe(std::span<char> into) override;
   Result<void> read(PageIndex index, std::span<std::byte> page) override;
-  // There is no other place to keep a page: it stays where it is (see keep_all).
-  Result<void> write(PageIndex /*index*/, std::span<const std::byte> /*page*/) override { return {}; }
+  // There is no other place to keep a page: from now on all stay where they are.
+  Result<void> write(PageIndex /*index*/, std::span<const std::byte> /*page*/) override {
+    keeps_all_.store(true, std::memory_order_relaxed);
+    return {};
+  }
   PageIndex zeros_from() override {
     return PageIndex(pages_for(ByteCount(lower_size_.load(std::memory_order_acquire))).value());
   }

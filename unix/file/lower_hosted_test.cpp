@@ -80,6 +80,18 @@ TEST_F(OverLower, KeepsPagesThatWereWrittenBack) {
   EXPECT_EQ(world->read("/big").substr(0, 4), "kept");
 }
 
+// msync(2) of who may only read calls pages clean that write(2) left behind.
+TEST_F(OverLower, KeepsPagesThatAReaderWroteBack) {
+  EXPECT_EQ(World::put(*world->open("/big", open_flag::kReadWrite).value(), 0, "kept"), 4U);
+  {
+    const Ref<OpenFile> file = world->open("/big", open_flag::kReadOnly).value();
+    FileMapping mapping = file->mapping().value();
+    ASSERT_TRUE(mapping.object->write_back(IndexRange::must(PageIndex(0), PageCount(3))).ok());
+  }
+  EXPECT_EQ(world->files().reclaim(PageCount(100)), PageCount(0));
+  EXPECT_EQ(world->read("/big").substr(0, 4), "kept");
+}
+
 TEST_F(OverLower, WritesStayAbove) {
   const Ref<OpenFile> file = world->open("/etc/one", open_flag::kReadWrite).value();
   EXPECT_EQ(World::put(*file, 1, "IR"), 2U);

@@ -39,9 +39,6 @@ class RegularFile final : public OpenFile {
   Result<FileMapping> mapping() override {
     FileObject& object = *VELLUM_TRY(file().object());
     FileContent::of(object).remember_path(path());
-    if (is_writable()) {
-      FileContent::of(object).keep_all();
-    }
     return FileMapping{.object = Ref<FileObject>::share(object)};
   }
 

@@ -137,8 +137,11 @@ Result<void> gather(const Choice& choice, const ExecRequest& request, Arguments&
   return arguments.stage.add(request.path);
 }
 
-// What the file's set-id bits make of the credentials.
-Credentials new_credentials(Credentials who, const Choice& choice, bool permitted) {
+// What the file's set-id bits and the superuser's ids make of the credentials; after PR_SET_NO_NEW_PRIVS nothing that
+// was not there before.
+Credentials new_credentials(const Process& process, Credentials who, const Choice& choice) {
+  const bool permitted = choice.set_ids_permitted && !process.no_new_privileges;
+  const Capabilities before = who.capabilities.permitted;
   if (permitted && (choice.attributes.permissions & kSetUserId) != 0) {
     who.user.effective = choice.attributes.owner;
   }
@@ -150,6 +153,10 @@ Credentials new_credentials(Credentials who, const Choice& choice, bool permitte
   who.user.saved = who.user.file_system = who.user.effective;
   who.group.saved = who.group.file_system = who.group.effective;
   who.exec_capabilities();
+  if (process.no_new_privileges) {
+    who.capabilities.permitted = who.capabilities.permitted & before;
+    who.capabilities.effective = who.capabilities.effective & before;
+  }
   return who;
 }
 
@@ -326,8 +333,7 @@ Result<Program*> create_program(Process& process) {
 Result<void> replace(Thread& thread, Work& work, const ExecRequest& request) {
   Process& process = *thread.process;
   const Credentials before = credentials_now(process);
-  const Credentials after =
-      new_credentials(before, work.choice, work.choice.set_ids_permitted && !process.no_new_privileges);
+  const Credentials after = new_credentials(process, before, work.choice);
   if (process.files.table->reference_count() != 1) {
     process.files.table = VELLUM_TRY(process.files.table->clone());
   }

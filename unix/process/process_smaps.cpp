@@ -102,17 +102,23 @@ void write_flags(const Region<Format>& region, TextSink& sink) {
     std::string_view name;
   };
   const bool is_shared = region.traits.is_shared();
+  const bool may_change =
+      is_shared && region.maximum.can_write();  // otherwise Linux takes it for private, but for `ms`
   const Flag flags[] = {{region.prot.can_read(), "rd"},
                         {region.prot.can_write(), "wr"},
                         {region.prot.can_execute(), "ex"},
-                        {is_shared, "sh"},
+                        {may_change, "sh"},
                         {region.maximum.can_read(), "mr"},
                         {region.maximum.can_write(), "mw"},
                         {region.maximum.can_execute(), "me"},
-                        {is_shared && region.maximum.can_write(), "ms"},
+                        {is_shared, "ms"},
                         {region.traits.is_growing_down(), "gd"},
+                        {region.traits.is_locked(), "lo"},
+                        {region.traits.is_left_out_of_forks(), "dc"},
+                        {region.traits.is_locked_on_fault(), "lf"},
+                        {region.prot.can_write() && !is_shared && !region.traits.is_unreserved(), "ac"},
                         {region.traits.is_unreserved(), "nr"},
-                        {region.prot.can_write() && !is_shared && !region.traits.is_unreserved(), "ac"}};
+                        {region.traits.is_wiped_by_forks(), "wf"}};
   sink.text("VmFlags: ");
   for (const Flag& flag : flags) {
     if (flag.is_set) {
@@ -134,7 +140,7 @@ void write_smaps(Program& program, TextSink& sink) {
     write_pages("KernelPageSize:", 1, sink);
     write_pages("MMUPageSize:", 1, sink);
     write_usage(usage, Totals::no, sink);
-    write_pages("Locked:", 0, sink);
+    write_share("Locked:", region.traits.is_locked() ? usage.proportional : 0, sink);
     sink.text("THPeligible:    ").decimal(0, 8).text("\n");
     write_flags(region, sink);
   });
@@ -143,17 +149,20 @@ void write_smaps(Program& program, TextSink& sink) {
 void write_smaps_rollup(Program& program, TextSink& sink) {
   constexpr std::size_t kNameColumn = 73;
   MemoryUsage usage;
+  std::uint64_t locked = 0;
   VirtAddr start(0);
   VirtAddr end(0);
   for_each_region(program.space, [&](const Region<Format>& region) {
     start = end == VirtAddr(0) ? region.range.start() : start;
     end = region.range.end();
+    const std::uint64_t before = usage.proportional;
     survey_region(program.space, region.range, usage);
+    locked += region.traits.is_locked() ? usage.proportional - before : 0;
   });
   sink.hexadecimal(start.value(), 8).character('-').hexadecimal(end.value(), 8).text(" ---p 00000000 00:00 0 ");
   sink.pad_to(kNameColumn).text("[rollup]\n");
   write_usage(usage, Totals::yes, sink);
-  write_pages("Locked:", 0, sink);
+  write_share("Locked:", locked, sink);
 }
 
 namespace {

@@ -15,6 +15,9 @@ bool may_reach(const Process& caller, const Process& target) VELLUM_REQUIRES(pro
   }
   const Identities<UserId>& user = target.credentials.user;
   const Identities<GroupId>& group = target.credentials.group;
+  if (!target.credentials.capabilities.permitted.within(caller.credentials.capabilities.permitted)) {
+    return false;
+  }
   const UserId from_user = caller.credentials.user.real;
   const GroupId from_group = caller.credentials.group.real;
   return from_user == user.real && from_user == user.effective && from_user == user.saved && from_group == group.real &&

@@ -170,5 +170,28 @@ CASE("capabilities", "a child has its parent's") {
   });
 }
 
+// Whether an image that exec starts has CAP_KILL, which the caller gave up.
+int is_given_back_by_exec(bool no_new_privileges) {
+  const pid_t child = start_child([no_new_privileges] {
+    const Sets held = now();
+    MUST(set({held.effective & ~bit(CAP_KILL), held.permitted & ~bit(CAP_KILL), 0}));
+    if (no_new_privileges) {
+      MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    }
+    char name[] = "x";
+    char role[] = "SUITE_ROLE=may_kill";
+    char* const arguments[] = {name, nullptr};
+    char* const environment[] = {role, nullptr};
+    execve("/proc/self/exe", arguments, environment);
+    return 100;
+  });
+  return WEXITSTATUS(status_of(child));
+}
+
+CASE("capabilities", "exec gives the superuser all back, but for who wants no new ones") {
+  EXPECT_EQ(is_given_back_by_exec(false), 1);
+  EXPECT_EQ(is_given_back_by_exec(true), 0);
+}
+
 }  // namespace
 }  // namespace guest

@@ -36,6 +36,25 @@ std::map<std::string, long> usage_of(const char* start, const std::string& path 
   return usage;
 }
 
+// Its flags, but for those that depend on how Linux was built.
+std::string flags_of(const char* start) {
+  char wanted[32];
+  std::snprintf(wanted, sizeof wanted, "%08lx-", static_cast<unsigned long>(value_of(start)));
+  constexpr std::string_view kFlags = "VmFlags: ";
+  const std::string text = read_file("/proc/self/smaps");
+  const std::size_t from = text.find(kFlags, text.find(wanted)) + kFlags.size();
+  std::string flags;
+  std::string_view rest = std::string_view(text).substr(from, text.find('\n', from) - from);
+  while (rest.size() >= 2) {
+    const std::string_view flag = rest.substr(0, 2);
+    if (flag != "sd" && flag != "nh" && flag != "hg") {
+      flags += (flags.empty() ? "" : " ") + std::string(flag);
+    }
+    rest.remove_prefix(std::min<std::size_t>(3, rest.size()));
+  }
+  return flags;
+}
+
 // A region that touches no other: between pages that may not be touched.
 char* lonely(std::size_t pages, int flags = kPrivate) {
   char* const place = map((pages + 2) * kPage, PROT_NONE);
@@ -109,6 +128,29 @@ CASE("smaps", "what was touched is in memory, and only that") {
   EXPECT_EQ(usage["Shared_Dirty"] + usage["Shared_Clean"] + usage["Private_Clean"], 0);
   MUST(madvise(memory, kPages * kPage, MADV_DONTNEED));
   EXPECT_EQ(usage_of(memory)["Rss"], 0);
+}
+
+CASE("smaps", "locked memory, and how it is marked") {
+  char* const memory = lonely(kPages);
+  EXPECT_EQ(usage_of(memory)["Locked"], 0);
+  EXPECT_EQ(flags_of(memory), "rd wr mr mw me ac");
+  MUST(mlock(memory, kPages * kPage));
+  MUST(madvise(memory, kPages * kPage, MADV_DONTFORK));
+  MUST(madvise(memory, kPages * kPage, MADV_WIPEONFORK));
+  EXPECT_EQ(usage_of(memory)["Locked"], kPages * 4);
+  EXPECT_EQ(flags_of(memory), "rd wr mr mw me lo dc ac wf");
+}
+
+CASE("smaps", "shared memory that may not be written is marked so") {
+  const int file = static_cast<int>(MUST(open("/tmp/shown", O_CREAT | O_RDWR, 0600)));
+  MUST(ftruncate(file, kPage));
+  const int reader = static_cast<int>(MUST(open("/tmp/shown", O_RDONLY)));
+  char* const place = map(5 * kPage, PROT_NONE);
+  char* const written = map(kPage, kReadWrite, MAP_SHARED | MAP_FIXED, file, 0, place + kPage);
+  char* const read = map(kPage, PROT_READ, MAP_SHARED | MAP_FIXED, reader, 0, place + 3 * kPage);
+  EXPECT_EQ(flags_of(written), "rd wr sh mr mw me ms");
+  EXPECT_EQ(flags_of(read), "rd mr me ms");
+  MUST(unlink("/tmp/shown"));
 }
 
 CASE("smaps", "reading untouched memory takes none") {

@@ -1,4 +1,5 @@
 // What reaches into other processes, and what would reach other machines.
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -90,6 +91,33 @@ CASE("process_vm", "is for the same user") {
     char byte = 0;
     EXPECT_ERRNO(move(SYS_process_vm_readv, child, &byte, 1, &byte, 1), EPERM);
     EXPECT_EQ(move(SYS_process_vm_readv, getpid(), &byte, 1, &byte, 1), 1);
+  });
+  end(child);
+}
+
+CASE("process_vm", "is not for who may less") {
+  const Turns turns;
+  const pid_t child = start_child([&] {
+    MUST(prctl(PR_SET_KEEPCAPS, 1));
+    MUST(setgid(12345));
+    MUST(setuid(12345));
+    MUST(prctl(PR_SET_DUMPABLE, 1));
+    turns.give_parent();
+    pause();
+  });
+  turns.await_child();
+  in_child([&] {
+    MUST(prctl(PR_SET_KEEPCAPS, 1));
+    MUST(setgid(12345));
+    MUST(setuid(12345));
+    char byte = 0;
+    EXPECT_EQ(move(SYS_process_vm_readv, child, &byte, 1, &byte, 1), 1);
+  });
+  in_child([&] {
+    MUST(setgid(12345));
+    MUST(setuid(12345));
+    char byte = 0;
+    EXPECT_ERRNO(move(SYS_process_vm_readv, child, &byte, 1, &byte, 1), EPERM);
   });
   end(child);
 }

@@ -1,7 +1,9 @@
 #include "role.hpp"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/auxv.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -46,6 +48,13 @@ namespace {
   std::exit(0);
 }
 
+bool may_kill() {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct words[2] = {};
+  syscall(SYS_capget, &header, words);
+  return ((words[0].effective | words[0].permitted) & (1U << CAP_KILL)) != 0;
+}
+
 }  // namespace
 
 void play_role(int count, char** arguments, char** environment) {
@@ -55,6 +64,9 @@ void play_role(int count, char** arguments, char** environment) {
   }
   if (std::strcmp(role, "show") == 0) {
     show(count, arguments, environment);
+  }
+  if (std::strcmp(role, "may_kill") == 0) {
+    std::_Exit(may_kill() ? 1 : 0);
   }
   const char* status = std::getenv("SUITE_STATUS");
   std::_Exit(status != nullptr ? std::atoi(status) : 0);

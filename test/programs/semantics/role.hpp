@@ -7,6 +7,7 @@ namespace guest {
 //   show: prints `argument:TEXT` and `environment:TEXT` lines, `name:` AT_EXECFN, and `state:` what exec must keep or
 //         reset: signals blocked and ignored, whether SIGUSR1 has a handler, whether there is a signal stack, open
 //         files
+//   may_kill: ends with 1 where it has CAP_KILL, else 0
 //   exit: ends with the status that SUITE_STATUS names
 void play_role(int count, char** arguments, char** environment);
 

@@ -20,20 +20,20 @@ class [[nodiscard]] ContentMove {
   ContentMove(const ContentMove&) = delete;
   ContentMove& operator=(const ContentMove&) = delete;
 
-  // Makes the way to all of it exclusively this tree's, and sets tables aside. `edges`: the tables at the target that
-  // are not wholly within `target`, which is what will mean the same, exist. Error: no_memory; the tree means what it
-  // meant.
+  // Makes the way to all of it exclusively this tree's, and sets tables aside. `target` is what will mean the same; the
+  // tables there that are not wholly within it exist. Error: no_memory; the tree means what it meant.
   [[nodiscard]] Result<void> prepare(VpnRange target);
   // Moves. The target means `meaning` by now. Afterwards the source range's meaning is to be replaced: where tables
   // went, it may be lost.
   void move(const Meaning& meaning);
 
  private:
-  // An entry that is moved as one.
+  // Entries of one table that are moved together; of several, those that are not empty.
   struct Unit {
     Node* node;
     unsigned slot;
-    Vpn page;
+    unsigned last;
+    Vpn page;  // of `slot`
   };
   enum class Way : std::uint8_t { look, own };
 
@@ -41,9 +41,11 @@ class [[nodiscard]] ContentMove {
   [[nodiscard]] Result<void> for_each_unit(Way way, Visitor visit);
   [[nodiscard]] unsigned level_at(Vpn page) const;
   [[nodiscard]] Result<void> own_subtree(Node& node, unsigned slot);
-  [[nodiscard]] Result<void> set_tables_aside(const Unit& unit, VpnRange target);
+  [[nodiscard]] Result<void> set_tables_aside(unsigned level, Vpn place, VpnRange target);
+  [[nodiscard]] Vpn place_of(Vpn page) const { return to_ + (page - from_.start()); }
   [[nodiscard]] Node& target_node(Vpn page, unsigned level, const Meaning& meaning);
-  void move_unit(const Unit& unit, const Meaning& meaning);
+  void move_entry(const Unit& unit, const Meaning& meaning);
+  void move_pages(const Unit& unit, const Meaning& meaning);
   void settle(Node& node, Vpn base);
 
   Tree& tree_;

@@ -33,7 +33,7 @@
 //   4. What leaves a tree is freed after every TLB that could lead to it has forgotten it, and a node only when every
 //   CPU
 //      that might still be looking at it has left its section (epochs).
-//   5. Only fork makes the exclusive shared, and no operation is inside the tree meanwhile.
+//   5. Only fork and restore make the exclusive shared, and no operation is inside the tree meanwhile.
 //   6. Whoever locked a node looks whether it is stale, and starts again from the root if so. A path found without
 //   locks may
 //      be out of date otherwise: what is then filled is right for whoever owns the node now, and what is refused is
@@ -60,7 +60,7 @@ struct Tree {
   NodeStore& store;
   Node* root = nullptr;             // set once, before anybody else sees the tree
   AtomicCpuSet cpus;                // CPUs that may hold translations of this tree
-  std::atomic<bool> closed{false};  // fork shuts operations out
+  std::atomic<bool> closed{false};  // fork, mremap and restore shut operations out
   // Another number after what makes a way from the root to a node untrue (leaf_path.hpp).
   std::atomic<std::uint64_t> shape{0};
 

@@ -1,10 +1,10 @@
 // Address spaces: what a process can touch.
 //
 // Concepts. A space is its page-table tree (pagetable/): what an address means stands in the tree, and nowhere else.
-// The operations here are Linux's mmap, munmap, mprotect, brk, fork and page fault, with its results and errors; each
-// is one transaction of the cursor, in a file of its own. A fault fills what a meaning promises: zeros, an object's
-// page, a private copy. fork shares the parent's whole tree with the child and denies both the right to write it; what
-// is then written is copied node by node, page by page, along the path of the write only.
+// The operations here are Linux's mmap, munmap, mprotect, mremap, madvise, mlock, brk, fork and page fault, with its
+// results and errors; most are one transaction of the cursor, each in a file of its own. A fault fills what a meaning
+// promises: zeros, an object's page, a private copy. fork shares the parent's whole tree with the child and denies both
+// the right to write it; what is then written is copied node by node, page by page, along the path of the write only.
 //
 // Implementation. A fault goes down the tree without locks, locks the one node where something is missing, looks again,
 // and does one step: enters a table, enters a page, copies a page. Where the way down is not exclusively this space's
@@ -12,8 +12,9 @@
 // settles the question under the locks of the cursor before it says so, because what it saw without them may be half a
 // change.
 //
-// Locks: lock_ (rank space): the program break, and forks one at a time; the family's; the nodes' (see cursor.hpp and
-// tables.hpp). fork closes the tree: operations wait outside (TreeSection) until it is done.
+// Locks: lock_ (rank space): the program break, and what closes the tree one at a time; the family's; the nodes' (see
+// cursor.hpp and tables.hpp). fork, mremap and restore close the tree: operations wait outside (TreeSection) until they
+// are done.
 //
 // Never: sleeps inside a section; trusts an address, a length or a right that it was given; changes what an address
 // means in a node that others reach too.

@@ -15,8 +15,9 @@ class RemoteMemory {
   RemoteMemory& operator=(const RemoteMemory&) = delete;
 
   // From now on this is the process's memory, which stays as long as this lives; the calling thread may reach into it
-  // if its process has the same users and groups in all roles as the caller's real ones, and may be dumped, or if the
-  // caller may trace all. Once. Errors: no_process, not_permitted.
+  // if its process has the same users and groups in all roles as the caller's real ones, may be dumped, and has no
+  // capability that the caller is not permitted; or if the caller may trace all. Once. Errors: no_process,
+  // not_permitted.
   [[nodiscard]] Result<void> open(ProcessId id);
 
   // Copies bytes that lie in one page, with the rights that the process itself has there. Error: bad_address.
