@@ -63,7 +63,7 @@ void MemoryObject<F>::resize(ByteCount size) {
     Batch batch;
     {
       const TreeSection section(tree_);
-      take_pages(keep, batch);
+      take_pages(IndexRange::must(PageIndex(keep.value()), kMaxPages - keep), batch);
     }
     if (batch.count == 0) {
       break;
@@ -75,11 +75,11 @@ void MemoryObject<F>::resize(ByteCount size) {
   clear_tail(size);
 }
 
-// Takes pages from `keep` on out of the object's own tables, as many as a batch holds, lowest first. Their references
+// Takes pages of a range out of the object's own tables, as many as a batch holds, lowest first. Their references
 // stay until every TLB has forgotten them: linked tables led there without references of their own, and whoever looks
 // at a page for a moment (lookup) may be the last to hold it, and frees it.
 template <PageTableFormat F>
-void MemoryObject<F>::take_pages(PageCount keep, Batch& batch) {
+void MemoryObject<F>::take_pages(IndexRange range, Batch& batch) {
   Node* const root = root_.load(std::memory_order_acquire);
   if (root == nullptr) {
     return;
@@ -95,7 +95,7 @@ void MemoryObject<F>::take_pages(PageCount keep, Batch& batch) {
     batch.frames[batch.count++] = EntryCodec<F>::frame(entry, 1);
     return batch.count < Batch::kMost;
   };
-  (void)for_each_page(*root, IndexRange::must(PageIndex(keep.value()), kMaxPages - keep), take);
+  (void)for_each_page(*root, range, take);
 }
 
 template <PageTableFormat F>
@@ -169,6 +169,89 @@ PageCount MemoryObject<F>::drop_clean(PageCount most) {
 }
 
 template <PageTableFormat F>
+Result<void> MemoryObject<F>::punch(IndexRange range) {
+  const IndexRange inside = range.intersection(IndexRange::must(PageIndex(0), std::min(page_count(), kMaxPages)));
+  PageIndex index = inside.start();
+  const PageIndex zeros = pager_ != nullptr ? pager_->zeros_from() : PageIndex(0);
+  for (; inside.contains(index) && index < zeros; index += PageCount(1)) {
+    VELLUM_TRY(clear_page(index));
+  }
+  if (inside.contains(index)) {
+    free_pages(IndexRange::must(index, inside.size() - (index - inside.start())));
+  }
+  return {};
+}
+
+// What others bring in again meanwhile is zeros already, or was written since.
+template <PageTableFormat F>
+void MemoryObject<F>::free_pages(IndexRange range) {
+  for (PageIndex from = range.start(); range.contains(from);) {
+    Batch batch;
+    {
+      const TreeSection section(tree_);
+      take_pages(IndexRange::must(from, range.size() - (from - range.start())), batch);
+    }
+    if (batch.count == 0) {
+      return;
+    }
+    {
+      const LockGuard guard(lock_);
+      unmap_shown(batch.range());
+    }
+    release(batch);
+    from = batch.last + PageCount(1);
+  }
+}
+
+template <PageTableFormat F>
+Result<void> MemoryObject<F>::clear_page(PageIndex index) {
+  do {
+    const Result<void> populated = populate(index);
+    if (!populated.ok()) {
+      return populated.error() == Errno::out_of_range ? Result<void>() : populated;  // it shrank meanwhile
+    }
+  } while (!clear_rest(index, 0));
+  return {};
+}
+
+// Spaces forget the pages twice: first to let go of them, then, when they are out of the object's tables, because
+// linked tables led there.
+template <PageTableFormat F>
+PageCount MemoryObject<F>::page_out(IndexRange range, const MappingOwner<F>& owner) {
+  PageCount gone{0};
+  for (PageIndex from = range.start(); !is_memory() && range.contains(from);) {
+    const IndexRange rest = IndexRange::must(from, range.size() - (from - range.start()));
+    Batch batch;
+    {
+      const LockGuard guard(lock_);
+      bool others = false;
+      for_each_mapping_of(rest, [&](const Mapping<F>& mapping, VpnRange) { others |= &mapping.owner != &owner; });
+      if (others) {
+        break;
+      }
+      unmap_shown(rest);
+      {
+        const TreeSection section(tree_);
+        take_clean(rest, Batch::kMost, batch);
+      }
+      if (batch.count == 0) {
+        break;
+      }
+      unmap_shown(batch.range());
+    }
+    release(batch);
+    gone += PageCount(batch.count);
+    from = batch.last + PageCount(1);
+  }
+  return gone;
+}
+
+template <PageTableFormat F>
+void MemoryObject<F>::unmap_shown(IndexRange pages) {
+  for_each_mapping_of(pages, [](Mapping<F>& mapping, VpnRange shown) { mapping.owner.unmap_shown(mapping, shown); });
+}
+
+template <PageTableFormat F>
 void MemoryObject<F>::unmap(IndexRange pages) {
   const LockGuard guard(lock_);
   for_each_mapping_of(pages, [](Mapping<F>& mapping, VpnRange shown) { mapping.owner.unmap(mapping, shown); });
@@ -185,10 +268,16 @@ void MemoryObject<F>::clear_tail(ByteCount size) {
   if (is_file() && !populate(index).ok()) {
     return;  // the page cannot be read: nobody can see its tail either
   }
+  (void)clear_rest(index, used);
+}
+
+// Clears a page from `used` bytes on. False where it is not in memory.
+template <PageTableFormat F>
+bool MemoryObject<F>::clear_rest(PageIndex index, std::uint64_t used) {
   const TreeSection section(tree_);
   const std::optional<Pfn> frame = lookup(index, Access::read);
   if (!frame) {
-    return;
+    return false;
   }
   {
     const auto window = tables_.machine().window(*frame);
@@ -198,6 +287,7 @@ void MemoryObject<F>::clear_tail(ByteCount size) {
   mark_dirty(index, gather);
   gather.release_frame(*frame);
   gather.finish();
+  return true;
 }
 
 template <PageTableFormat F>
@@ -301,12 +391,14 @@ PageCount MemoryObject<F>::dirty() {
   return pages;
 }
 
-#define VELLUM_COMPILE(F)                                        \
-  template void MemoryObject<F>::resize(ByteCount);              \
-  template Result<void> MemoryObject<F>::write_back(IndexRange); \
-  template PageCount MemoryObject<F>::drop_clean(PageCount);     \
-  template bool MemoryObject<F>::is_mapped();                    \
-  template PageCount MemoryObject<F>::resident();                \
+#define VELLUM_COMPILE(F)                                                           \
+  template Result<void> MemoryObject<F>::punch(IndexRange);                         \
+  template PageCount MemoryObject<F>::page_out(IndexRange, const MappingOwner<F>&); \
+  template void MemoryObject<F>::resize(ByteCount);                                 \
+  template Result<void> MemoryObject<F>::write_back(IndexRange);                    \
+  template PageCount MemoryObject<F>::drop_clean(PageCount);                        \
+  template bool MemoryObject<F>::is_mapped();                                       \
+  template PageCount MemoryObject<F>::resident();                                   \
   template PageCount MemoryObject<F>::dirty();
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE

@@ -1,4 +1,5 @@
-// madvise's MADV_DONTNEED and MADV_FREE: what was written goes, what was mapped stays.
+// madvise's MADV_DONTNEED, MADV_FREE and MADV_PAGEOUT: what was written, or could be read again, goes; what was mapped
+// stays.
 
 #include <vellum/pagetable/instantiate.hpp>
 #include <vellum/pagetable/leaf_change.hpp>
@@ -51,6 +52,11 @@ Result<void> AddressSpace<F>::discard(VirtRange range, Discard how) {
   return result.ok() && bytes_of(wanted.size()) != range.size() ? Result<void>(Errno::no_memory) : result;
 }
 
+template <PageTableFormat F>
+PageCount AddressSpace<F>::page_out(MemoryObject<F>& object, IndexRange pages) {
+  return family_->has_one_member() ? object.page_out(pages, *family_) : PageCount(0);
+}
+
 // The part of a range that a program can have mapped, from its start on.
 template <PageTableFormat F>
 VpnRange AddressSpace<F>::inside(VirtRange range) const {
@@ -63,8 +69,9 @@ VpnRange AddressSpace<F>::inside(VirtRange range) const {
   return {};
 }
 
-#define VELLUM_COMPILE(F)                                             \
-  template Result<void> AddressSpace<F>::discard(VirtRange, Discard); \
+#define VELLUM_COMPILE(F)                                                     \
+  template Result<void> AddressSpace<F>::discard(VirtRange, Discard);         \
+  template PageCount AddressSpace<F>::page_out(MemoryObject<F>&, IndexRange); \
   template VpnRange AddressSpace<F>::inside(VirtRange) const;
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE

@@ -29,6 +29,17 @@ void Family<F>::unmap(Mapping<F>& mapping, VpnRange pages) {
 }
 
 template <PageTableFormat F>
+bool Family<F>::has_one_member() {
+  const LockGuard guard(lock);
+  return members_.front() != nullptr && members_.next(*members_.front()) == nullptr;
+}
+
+template <PageTableFormat F>
+void Family<F>::unmap_shown(Mapping<F>& mapping, VpnRange pages) {
+  change(mapping, pages, Change::unmap_shown);
+}
+
+template <PageTableFormat F>
 void Family<F>::write_protect(Mapping<F>& mapping, VpnRange pages) {
   change(mapping, pages, Change::write_protect);
 }
@@ -100,12 +111,15 @@ void Family<F>::change_in(Node& node, VpnRange pages, const Mapping<F>& mapping,
 template <PageTableFormat F>
 void Family<F>::change_entry(Node& node, unsigned slot, Entry entry, Change change, TlbGather<F>& gather) {
   const Tables<F> tables(system_.nodes);
-  if (change == Change::write_protect) {
-    const bool page = tables.state(entry, node) == EntryState::page;
-    if (page && system_.memory.frame(EntryCodec<F>::frame(entry, 1)).kind() == FrameKind::object) {
+  if (change != Change::unmap) {
+    const bool is_shown = tables.state(entry, node) == EntryState::page &&
+                          system_.memory.frame(EntryCodec<F>::frame(entry, 1)).kind() == FrameKind::object;
+    if (is_shown && change == Change::write_protect) {
       tables.deny_write(node, slot);
     }
-    return;
+    if (!is_shown || change == Change::write_protect) {
+      return;
+    }
   }
   tables.set(node, slot, {});
   --node.live;

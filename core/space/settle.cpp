@@ -7,6 +7,7 @@ namespace vellum {
 
 template <PageTableFormat F>
 typename AddressSpace<F>::Settled AddressSpace<F>::settle(Vpn page, Access access) {
+  const PageCount locked_before = locked();
   TreeOperation<F> operation(tree);
   TlbGather<F>& gather = operation.gather();
   Settled settled = Settled::no_mapping;
@@ -25,7 +26,7 @@ typename AddressSpace<F>::Settled AddressSpace<F>::settle(Vpn page, Access acces
   }
   if (settled == Settled::no_mapping) {
     Cursor<F> cursor(tree, gather);
-    settled = grow_down(cursor, page, gather.cpu());
+    settled = grow_down(cursor, page, locked_before, gather.cpu());
   }
   gather.finish();
   return settled;
@@ -34,7 +35,8 @@ typename AddressSpace<F>::Settled AddressSpace<F>::settle(Vpn page, Access acces
 // Extends the mapping above down to `page`, if it is one that grows, within its limit, and far enough from what is
 // below.
 template <PageTableFormat F>
-typename AddressSpace<F>::Settled AddressSpace<F>::grow_down(Cursor<F>& cursor, Vpn page, CpuIndex cpu) {
+typename AddressSpace<F>::Settled AddressSpace<F>::grow_down(Cursor<F>& cursor, Vpn page, PageCount locked_before,
+                                                             CpuIndex cpu) {
   const PageCount gap = whole_pages(layout_.stack_guard_gap);
   const VirtAddr address = address_of<F>(page);
   const VirtRange& half = layout_.user[1].contains(address) ? layout_.user[1] : layout_.user[0];
@@ -76,6 +78,10 @@ typename AddressSpace<F>::Settled AddressSpace<F>::grow_down(Cursor<F>& cursor, 
   }
   const PageCount grown = stretch.start() - page;
   if (bytes_of(stretch.size() + grown).value() > stack_limit_.load(std::memory_order_relaxed) || exceeds_size(grown)) {
+    return Settled::no_mapping;
+  }
+  if (stack->traits.is_locked() &&
+      bytes_of(locked_before + grown).value() > lock_limit_.load(std::memory_order_relaxed)) {
     return Settled::no_mapping;
   }
   const VpnRange added = VpnRange::must(page, grown);

@@ -29,9 +29,7 @@ class FileContent final : public FilePager {
   // The lower file's bytes beyond `size` are not to be seen any more.
   void cut(ByteCount size);
   // Whether a page that is not in memory is zeros.
-  [[nodiscard]] bool is_hole(PageIndex index) const {
-    return index.value() >= pages_for(ByteCount(lower_size_.load(std::memory_order_acquire))).value();
-  }
+  [[nodiscard]] bool is_hole(PageIndex index) { return index >= zeros_from(); }
   // Whether pages may be called clean that nobody but the object has, so that none must be dropped.
   [[nodiscard]] bool keeps_all() const { return keeps_all_.load(std::memory_order_relaxed); }
   // Remembers the path for /proc/PID/maps. Where memory lacks there is none.
@@ -46,6 +44,10 @@ class FileContent final : public FilePager {
     keeps_all_.store(true, std::memory_order_relaxed);
     return {};
   }
+  PageIndex zeros_from() override {
+    return PageIndex(pages_for(ByteCount(lower_size_.load(std::memory_order_acquire))).value());
+  }
+  bool keeps_what_is_clean() const override { return lower_ != nullptr && !keeps_all(); }
   IndexRange neighbours(PageIndex index) override;
   bool is_memory() const override { return lower_ == nullptr; }
   void pages_gone(PageCount count) override;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vellum/unix/memory_file.hpp>
+
 #include "test/memory_lower.hpp"
 #include "test/world.hpp"
 
@@ -105,6 +107,18 @@ TEST_F(OverLower, TruncationHidesWhatTheLowerHas) {
   ASSERT_TRUE(node.truncate(ByteCount(2 * kPageSize + 5)).ok());
   std::string expected(kPageSize + 3, 'b');
   expected.resize(2 * kPageSize + 5, '\0');
+  EXPECT_EQ(world->read("/big"), expected);
+}
+
+TEST_F(OverLower, AHoleHidesWhatTheLowerHas) {
+  const Ref<OpenFile> file = world->open("/big", open_flag::kReadWrite).value();
+  ASSERT_TRUE(punch_file(*file, ByteCount(10), ByteCount(kPageSize + 3)).ok());
+  std::string expected(2 * kPageSize + 5, 'b');
+  expected.replace(10, kPageSize - 7, kPageSize - 7, '\0');
+  EXPECT_EQ(world->read("/big"), expected);
+  ASSERT_TRUE(punch_file(*file, ByteCount(kPageSize), ByteCount(3 * kPageSize)).ok());
+  std::fill(expected.begin() + kPageSize, expected.end(), '\0');
+  EXPECT_EQ(world->files().reclaim(PageCount(100)), PageCount(0));
   EXPECT_EQ(world->read("/big"), expected);
 }
 

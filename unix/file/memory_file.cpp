@@ -42,6 +42,11 @@ Result<void> extend_file(OpenFile& file, ByteCount size) {
   return ram_file != nullptr ? ram_file->extend(size) : Errno::not_supported;
 }
 
+Result<void> punch_file(OpenFile& file, ByteCount from, ByteCount to) {
+  RamFile* const ram_file = ram_file_of(file);
+  return ram_file != nullptr ? ram_file->punch(from, to) : Errno::not_supported;
+}
+
 Result<void> permit_allocation(OpenFile& file, ByteCount end) {
   RamFile* const ram_file = sealable_file_of(file);
   return ram_file != nullptr && (ram_file->seals() & seal::kGrow) != 0 && end > ram_file->size()

@@ -168,6 +168,42 @@ Result<void> RamFile::extend(ByteCount size) {
   return {};
 }
 
+// Within one page.
+Result<void> RamFile::clear(FileObject& object, ByteCount from, ByteCount to) {
+  if (from >= to || (FileContent::of(object).is_hole(page_of(from)) && !is_resident(object, page_of(from)))) {
+    return {};
+  }
+  const FileWindow window = VELLUM_TRY(acquire(object, from, to - from));
+  __builtin_memset(window.bytes.data(), 0, window.bytes.size());
+  file_system().files().windows().release(window, Changed::yes);
+  return {};
+}
+
+Result<void> RamFile::punch(ByteCount from, ByteCount to) {
+  const MutexGuard guard(lock_);
+  VELLUM_TRY(permit_write(ByteCount(0)));
+  const ByteCount end = size();
+  if (from >= end) {
+    return {};
+  }
+  FileObject& object = *VELLUM_TRY(object_locked());
+  const PageIndex first(pages_for(from).value());
+  const PageIndex last(to >= end ? pages_for(end).value() : page_of(to).value());
+  if (last < first) {
+    VELLUM_TRY(clear(object, from, to));
+  } else {
+    VELLUM_TRY(clear(object, from, std::min(bytes_of(PageCount(first.value())), end)));
+    if (FileContent& content = FileContent::of(object); last >= content.zeros_from()) {
+      content.cut(bytes_of(PageCount(first.value())));
+    }
+    VELLUM_TRY(object.punch(IndexRange::must(first, last - first)));
+    VELLUM_TRY(clear(object, bytes_of(PageCount(last.value())), std::min(to, end)));
+  }
+  file_system().files().windows().forget(object, from, end);
+  touch(true);
+  return {};
+}
+
 Result<void> RamFile::write(Transfer& from, ByteCount& position, bool append) {
   const MutexGuard guard(lock_);
   FileObject& object = *VELLUM_TRY(object_locked());

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <vellum/unix/memory_file.hpp>
+
 #include "test/world.hpp"
 
 namespace vellum::unix {
@@ -125,6 +127,25 @@ TEST(RamFile, SeeksDataAndHoles) {
   EXPECT_EQ(file->seek(8 * kPageSize + 4, Whence::data).error(), Errno::no_such_device);
   EXPECT_EQ(file->seek(-1, Whence::start).error(), Errno::invalid);
   EXPECT_EQ(file->seek(-4, Whence::end).value(), ByteCount(8 * kPageSize));
+}
+
+TEST(RamFile, AHoleGivesItsPagesBack) {
+  World world;
+  const std::string text(5 * kPageSize + 100, 'x');
+  world.write("/a", text);
+  const auto file = world.open("/a", open_flag::kReadWrite).value();
+  ASSERT_TRUE(punch_file(*file, ByteCount(kPageSize - 10), ByteCount(3 * kPageSize + 10)).ok());
+  EXPECT_EQ(world.attributes("/a").blocks, 4U * 8);
+  std::string expected = text;
+  expected.replace(kPageSize - 10, 2 * kPageSize + 20, 2 * kPageSize + 20, '\0');
+  EXPECT_EQ(world.read("/a"), expected);
+  ASSERT_TRUE(punch_file(*file, ByteCount(4 * kPageSize + 5), ByteCount(4 * kPageSize + 9)).ok());
+  expected.replace(4 * kPageSize + 5, 4, 4, '\0');
+  EXPECT_EQ(world.read("/a"), expected);
+  ASSERT_TRUE(punch_file(*file, ByteCount(0), ByteCount(~std::uint64_t{0} >> 1)).ok());
+  EXPECT_EQ(world.attributes("/a").blocks, 0U);
+  EXPECT_EQ(world.read("/a"), std::string(text.size(), '\0'));
+  ASSERT_TRUE(punch_file(*file, ByteCount(9 * kPageSize), ByteCount(10 * kPageSize)).ok());
 }
 
 TEST(RamFile, APrivateMappingKeepsItsCopies) {

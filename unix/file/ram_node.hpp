@@ -63,6 +63,9 @@ class RamFile final : public RamNode {
   [[nodiscard]] Result<void> write(Transfer& from, ByteCount& position, bool append);
   // fallocate: the file is at least so long. Error: as truncate().
   [[nodiscard]] Result<void> extend(ByteCount size);
+  // fallocate: zeros from one byte to another, and no memory for them. Errors: not_permitted (seals), no_memory,
+  // io_error.
+  [[nodiscard]] Result<void> punch(ByteCount from, ByteCount to);
   // The next byte from `position` on that is in a hole or is not. Error: no_such_device (beyond the end).
   [[nodiscard]] Result<ByteCount> find(ByteCount position, bool hole);
   // No name leads here any more.
@@ -85,6 +88,7 @@ class RamFile final : public RamNode {
   [[nodiscard]] Result<void> write_locked(FileObject& object, Transfer& from, ByteCount position, ByteCount limit)
       VELLUM_REQUIRES(lock_);
   [[nodiscard]] bool is_resident(FileObject& object, PageIndex index);
+  [[nodiscard]] Result<void> clear(FileObject& object, ByteCount from, ByteCount to) VELLUM_REQUIRES(lock_);
   // What seals deny: another size, a write up to `end`. Error: not_permitted.
   [[nodiscard]] Result<void> permit_size(ByteCount size) const VELLUM_REQUIRES(lock_);
   [[nodiscard]] Result<void> permit_write(ByteCount end) const VELLUM_REQUIRES(lock_);

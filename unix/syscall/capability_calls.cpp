@@ -5,6 +5,7 @@
 #include <vellum/unix/user_memory.hpp>
 
 #include "capability_control.hpp"
+#include "memory_locks.hpp"
 
 namespace vellum::unix {
 
@@ -96,6 +97,7 @@ Result<std::uint64_t> sys_capset(const Arguments& arguments) {
   sets.effective = effective;
   sets.permitted = permitted;
   sets.inheritable = inheritable;
+  apply_lock_limit(this_process());
   return 0;
 }
 

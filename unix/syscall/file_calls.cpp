@@ -343,7 +343,9 @@ Result<std::uint64_t> sys_truncate(const Arguments& arguments) {
 }
 
 Result<std::uint64_t> sys_fallocate(const Arguments& arguments) {
-  constexpr std::uint64_t kKeepSize = 1;
+  constexpr std::uint32_t kKeepSize = 1;
+  constexpr std::uint32_t kPunchHole = 2;
+  const auto flags = static_cast<std::uint32_t>(arguments.value[1]);
   const Ref<OpenFile> file = VELLUM_TRY(usable_file(arguments.integer(0)));
   const auto offset = static_cast<std::int64_t>(arguments.value[2]);
   const auto length = static_cast<std::int64_t>(arguments.value[3]);
@@ -351,7 +353,7 @@ Result<std::uint64_t> sys_fallocate(const Arguments& arguments) {
   if (offset < 0 || length <= 0) {
     return Errno::invalid;
   }
-  if ((static_cast<std::uint32_t>(arguments.value[1]) & ~kKeepSize) != 0) {
+  if ((flags & ~(kKeepSize | kPunchHole)) != 0 || flags == kPunchHole) {
     return Errno::not_supported;
   }
   if (!file->is_writable()) {
@@ -366,9 +368,14 @@ Result<std::uint64_t> sys_fallocate(const Arguments& arguments) {
   if (__builtin_add_overflow(offset, length, &end)) {
     return Errno::file_too_big;
   }
+  if ((flags & kPunchHole) != 0) {
+    VELLUM_TRY(
+        punch_file(*file, ByteCount(static_cast<std::uint64_t>(offset)), ByteCount(static_cast<std::uint64_t>(end))));
+    return 0;
+  }
   VELLUM_TRY(check_size(static_cast<std::uint64_t>(end)));
   VELLUM_TRY(permit_allocation(*file, ByteCount(static_cast<std::uint64_t>(end))));
-  if ((arguments.value[1] & kKeepSize) == 0) {
+  if ((flags & kKeepSize) == 0) {
     VELLUM_TRY(extend_file(*file, ByteCount(static_cast<std::uint64_t>(end))));
   }
   return 0;

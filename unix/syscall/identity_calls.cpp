@@ -5,6 +5,8 @@
 #include <vellum/unix/system_call.hpp>
 #include <vellum/unix/user_memory.hpp>
 
+#include "memory_locks.hpp"
+
 namespace vellum::unix {
 
 namespace {
@@ -23,6 +25,7 @@ Result<std::uint64_t> change(Change apply) {
   VELLUM_TRY(apply(changed));
   changed.adjust_capabilities(this_process().credentials.user);
   this_process().credentials = changed;
+  apply_lock_limit(this_process());
   return 0;
 }
 

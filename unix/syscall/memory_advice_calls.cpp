@@ -82,26 +82,36 @@ Result<void> read_ahead(const HeldRegion& region, VirtRange part) {
   return {};
 }
 
+// What the kernel keeps windows on does not go.
+void forget_windows(FileObject& object, IndexRange pages) {
+  process_system().files.windows().forget(object, bytes_of(PageCount(pages.start().value())),
+                                          bytes_of(PageCount(pages.end().value())));
+}
+
 // MADV_REMOVE: zeros, for all who map the object.
 Result<void> remove(const HeldRegion& region, VirtRange part) {
-  static constexpr std::byte kZeros[kPageSize] = {};
   if (region->traits.is_locked() || !region.object()) {
     return Errno::invalid;
   }
   if (!region->traits.is_shared() || !region->maximum.can_write()) {
     return Errno::access_denied;
   }
-  FileObject& object = *region.object();
-  const PageIndex first = region.index_of(part.start());
-  for (std::uint64_t i = 0; i < whole_pages(part.size()).value(); ++i) {
-    const PageIndex index = first + PageCount(i);
-    if (index.value() >= object.page_count().value()) {
-      break;
-    }
-    const ByteCount offset(index.value() << kPageShift);
-    if (object.is_file() || space().is_resident(part.start() + ByteCount(i << kPageShift))) {
-      VELLUM_TRY(object.write(offset, kZeros));
-    }
+  const IndexRange pages = IndexRange::must(region.index_of(part.start()), whole_pages(part.size()));
+  VELLUM_TRY(region.object()->punch(pages));
+  forget_windows(*region.object(), pages);
+  return {};
+}
+
+// MADV_PAGEOUT: what can be read again. There is no swap for the rest.
+Result<void> page_out(const HeldRegion& region, VirtRange part) {
+  if (region->traits.is_locked()) {
+    return Errno::invalid;
+  }
+  const Ref<FileObject>& object = region.object();
+  if (object && object->is_file() && static_cast<const FilePager*>(object->pager())->keeps_what_is_clean()) {
+    const IndexRange pages = IndexRange::must(region.index_of(part.start()), whole_pages(part.size()));
+    forget_windows(*object, pages);
+    (void)space().page_out(*object, pages);
   }
   return {};
 }
@@ -118,8 +128,9 @@ Result<void> advise_region(Advice advice, const HeldRegion& region, VirtRange pa
       return read_ahead(region, part);
     case Advice::remove:
       return remove(region, part);
-    case Advice::cold:
-    case Advice::page_out:  // what is clean goes anyway when memory is wanted, and there is no swap for the rest
+    case Advice::page_out:
+      return page_out(region, part);
+    case Advice::cold:  // what is clean goes when memory is wanted, whenever it was used
       return region->traits.is_locked() ? Result<void>(Errno::invalid) : Result<void>();
     case Advice::populate_read:
       return populate(region, part, Access::read);

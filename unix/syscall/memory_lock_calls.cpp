@@ -9,11 +9,26 @@
 
 namespace vellum::unix {
 
-LockBudget lock_budget() {
-  const LockGuard guard(process_lock);
-  const Process& process = this_process();
+namespace {
+
+LockBudget budget_of(const Process& process) VELLUM_REQUIRES(process_lock) {
   return {.unlimited = process.credentials.has(Capability::lock_memory),
           .limit = ByteCount(process.limits[Resource::locked_memory].soft)};
+}
+
+}  // namespace
+
+void apply_lock_limit(Process& process) {
+  if (process.program != nullptr) {
+    const LockBudget budget = budget_of(process);
+    process.program->space.set_lock_limit(budget.unlimited ? ByteCount(~std::uint64_t{0}) : budget.limit);
+  }
+}
+
+LockBudget lock_budget() {
+  const LockGuard guard(process_lock);
+  apply_lock_limit(this_process());
+  return budget_of(this_process());
 }
 
 namespace {

@@ -1,7 +1,7 @@
 // How much memory the caller may lock (RLIMIT_MEMLOCK).
 #pragma once
 
-#include <vellum/base/types.hpp>
+#include <vellum/unix/process.hpp>
 
 namespace vellum::unix {
 
@@ -16,5 +16,7 @@ struct LockBudget {
 };
 
 [[nodiscard]] LockBudget lock_budget();
+// Tells a process's space, whose locked stacks may grow, after a change of the limit or of credentials.
+void apply_lock_limit(Process& process) VELLUM_REQUIRES(process_lock);
 
 }  // namespace vellum::unix

@@ -9,6 +9,7 @@
 #include <vellum/unix/user_memory.hpp>
 
 #include "capability_control.hpp"
+#include "memory_locks.hpp"
 #include "usage.hpp"
 #include "value_names.hpp"
 
@@ -25,6 +26,7 @@ void apply_memory_limits(Process& process) VELLUM_REQUIRES(process_lock) {
                                       ByteCount(process.limits[Resource::address_space].soft),
                                       ByteCount(process.limits[Resource::data].soft));
   }
+  apply_lock_limit(process);
 }
 
 Result<Limit> exchange_limit(std::int32_t id, std::uint64_t which, const Limit* wanted) {

@@ -1,6 +1,7 @@
 // One program on a system of its own.
 #pragma once
 
+#include "advice_fuzz.hpp"
 #include "fixture.hpp"
 #include "fuzz_world.hpp"
 #include "mark_fuzz.hpp"
@@ -71,21 +72,29 @@ class SpaceFuzz : private FuzzWorld<F> {
       case Kind::lock_all:
         MarkFuzz<F>(*this, op, space).run();
         break;
+      case Kind::advise:
+        AdviceFuzz<F>(*this, op, space).run();
+        break;
       case Kind::set_break:
         set_break(op, space);
         break;
       case Kind::fork:
         this->fork(op, space);
         break;
+      case Kind::restore:
+        this->restore(op, space);
+        break;
       case Kind::destroy:
         this->destroy(space);
         return;
       case Kind::swap_out:
         if (space.real->layout().contains(op.address)) {
+          this->note_swapped();
           (void)swap_out<F>(*space.real, vpn_of<F>(op.address), this->swap(), [&] { this->forget_all(); });
         }
         return;
       case Kind::look:
+        AdviceFuzz<F>(*this, op, space).check_residence();
         look(op, space);
         break;
       case Kind::resize:
@@ -102,6 +111,9 @@ class SpaceFuzz : private FuzzWorld<F> {
         break;
       case Kind::replace_object:
         this->replace_object(op);
+        break;
+      case Kind::punch:
+        this->punch(op);
         break;
     }
     this->check_mapped(space);

@@ -1,6 +1,7 @@
 // The spaces, objects, CPUs and devices of a fuzzer's program, each beside its model; and operations on objects.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -157,6 +158,24 @@ class FuzzWorld {
       differ("fork gave %d", static_cast<int>(child.error()));
     }
   }
+  // What another space is, where no CPU runs that.
+  void restore(const Operation& op, Space& space) {
+    Space& snapshot = this->space(op.which + 1);
+    const bool runs = std::ranges::any_of(cpus_, [&](const RunningCpu& cpu) { return cpu.space == &snapshot; });
+    if (runs) {
+      return;
+    }
+    const Failing failing(*this, op);
+    const Result<void> result = space.real->restore(*snapshot.real);
+    const Result<void> expected = &snapshot == &space ? Result<void>(Errno::invalid) : Result<void>();
+    if (result.ok()) {
+      space.model = SpaceModel(snapshot.model);
+    }
+    const bool injected = failing.allocations() > 0 && !result.ok() && result.error() == Errno::no_memory;
+    if (result.ok() != expected.ok() && !injected) {
+      differ("restore gave %d", result.ok() ? 0 : static_cast<int>(result.error()));
+    }
+  }
   void destroy(Space& space) {
     if (spaces_.size() == 1) {
       return;
@@ -172,6 +191,11 @@ class FuzzWorld {
       machine().flush_local(all);
     }
   }
+
+  [[nodiscard]] bool has_one_space() const { return spaces_.size() == 1; }
+  // Whether a page may be in swap.
+  [[nodiscard]] bool has_swapped() const { return has_swapped_; }
+  void note_swapped() { has_swapped_ = true; }
 
   void check_mapped(const Space& space) {
     if (space.real->mapped() != space.model.mapped()) {
@@ -217,6 +241,20 @@ class FuzzWorld {
       }
     }
   }
+  void punch(const Operation& op) {
+    const Object& object = objects_[op.object - 1];
+    if (object.real != nullptr) {
+      const PageCount pages = std::min(pages_for(op.length), PageCount(object.pager != nullptr ? 24U : 10'000U));
+      punch(*object.real, *object.model, IndexRange::must(PageIndex(op.offset.value() >> kPageShift), pages));
+    }
+  }
+  void punch(MemoryObject<F>& object, ObjectModel& model, IndexRange range) {
+    const Result<void> result = object.punch(range);
+    if (!result.ok()) {
+      differ("punch gave %d", static_cast<int>(result.error()));
+    }
+    model.punch(range);
+  }
   void write_back(const Operation& op) {
     Object& object = objects_[op.object - 1];
     if (object.real == nullptr) {
@@ -229,6 +267,7 @@ class FuzzWorld {
       if (failing.devices() == 0 || result.error() != Errno::no_space) {
         differ("write_back gave %d", static_cast<int>(result.error()));
       }
+      object.model->write_back_in_part(range);
       return;
     }
     if (object.pager == nullptr) {
@@ -278,6 +317,9 @@ class FuzzWorld {
       }
     });
     const Result<ByteCount> result = object.real->write(op.offset, buffer);
+    for (std::uint64_t page = 0; page <= kBufferSize >> kPageShift; ++page) {
+      object.model->note_perhaps_written(PageIndex((op.offset.value() >> kPageShift) + page));
+    }
     const std::uint64_t done = settle_copy(op, result, failing, *object.model, buffer.size());
     for_each_word(op, done, [&](PageIndex index, std::uint64_t offset, std::size_t from, std::size_t to) {
       std::uint64_t word = object.model->page(index).at(offset);
@@ -396,6 +438,7 @@ class FuzzWorld {
   Object objects_[kObjects];
   RunningCpu cpus_[kCpus];
   std::uint64_t made_ = 0;
+  bool has_swapped_ = false;
   std::array<std::byte, kBufferSize> buffer_;
 };
 

@@ -63,7 +63,16 @@ class MarkFuzz {
       forget_private(reach.start, reach.end);
     }
   }
-  void forget_private(Vpn start, Vpn end) { model_.discard(start, end); }
+  void forget_private(Vpn start, Vpn end) {
+    constexpr PageCount kMostLookedAt{16};
+    model_.discard(start, end);
+    for (Vpn page = start; page < end && page - start < kMostLookedAt; page += PageCount(1)) {
+      const Stretch* const stretch = model_.find(page);
+      if ((stretch == nullptr || !stretch->object) && real_.is_resident(address_of<F>(page))) {
+        differ("page 0x%llx is in memory", static_cast<unsigned long long>(page.value()));
+      }
+    }
+  }
 
   void mark(VirtRange range) {
     static constexpr Marking kMarkings[] = {

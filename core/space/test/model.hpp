@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include <vellum/space/space.hpp>
@@ -73,6 +74,10 @@ class FileModel {
     return words;
   }
   void set(PageIndex index, const PageWords& words) { pages_[index.value()] = words; }
+  // From this page on there are zeros.
+  [[nodiscard]] PageIndex zeros_from() const {
+    return PageIndex(std::max(written_by_nobody_, pages_.empty() ? 0 : pages_.rbegin()->first + 1));
+  }
   void cut(ByteCount size) {
     const std::uint64_t used = size.value() & (kPageSize - 1);
     if (used != 0) {
@@ -112,6 +117,30 @@ class ObjectModel {
     PageWords words = page(index);
     words.set(offset, value, bytes);
     changed_[index.value()] = words;
+    note_write(index);
+  }
+  // A page is dirty now.
+  void note_write(PageIndex index) {
+    kept_.insert(index.value());
+    note_perhaps_written(index);
+  }
+  void note_perhaps_written(PageIndex index) { perhaps_dirty_.insert(index.value()); }
+  // Whether a page must be in memory, because what it holds is nowhere else; whether it may be dirty.
+  [[nodiscard]] bool is_kept(PageIndex index) const { return kept_.contains(index.value()); }
+  [[nodiscard]] bool may_be_dirty(PageIndex index) const { return perhaps_dirty_.contains(index.value()); }
+  // Zeros, which a file has only from some page on: before, they are written.
+  void punch(IndexRange range) {
+    const PageIndex zeros = file_ ? file_->zeros_from() : PageIndex(0);
+    for (PageIndex index = range.start(); range.contains(index) && has(index); index += PageCount(1)) {
+      if (index < zeros) {
+        changed_[index.value()] = PageWords();
+        note_write(index);
+      } else {
+        changed_.erase(index.value());
+        kept_.erase(index.value());
+        note_perhaps_written(index);  // the device may have more, of what was written back in part
+      }
+    }
   }
   // What a program wrote behind the end, into the last page, is gone when the object grows.
   void resize(ByteCount size) {
@@ -122,8 +151,10 @@ class ObjectModel {
       PageWords words = page(last);
       words.cut(used);
       changed_[last.value()] = words;
+      note_perhaps_written(last);
     }
     changed_.erase(changed_.lower_bound(pages_for(end).value()), changed_.end());
+    kept_.erase(kept_.lower_bound(pages_for(end).value()), kept_.end());
     if (file_) {
       file_->cut(end);
     }
@@ -134,6 +165,14 @@ class ObjectModel {
          at != changed_.end() && range.contains(PageIndex(at->first)); ++at) {
       file_->set(PageIndex(at->first), inside(PageIndex(at->first), at->second));
     }
+    for (PageIndex index = range.start(); range.contains(index); index += PageCount(1)) {
+      kept_.erase(index.value());
+      perhaps_dirty_.erase(index.value());
+    }
+  }
+  // Some of a range was written back.
+  void write_back_in_part(IndexRange range) {
+    kept_.erase(kept_.lower_bound(range.start().value()), kept_.lower_bound(range.end().value()));
   }
   // A page as a file keeps it: without what lies behind the end.
   [[nodiscard]] PageWords inside(PageIndex index, PageWords words) const {
@@ -145,6 +184,8 @@ class ObjectModel {
   ByteCount size_;
   std::optional<FileModel> file_;
   std::map<std::uint64_t, PageWords> changed_;  // pages that were written
+  std::set<std::uint64_t> kept_;
+  std::set<std::uint64_t> perhaps_dirty_;
 };
 
 // Pages that were mapped by one call and mean the same.

@@ -24,8 +24,10 @@ struct Operation {
     mark,
     lock,
     lock_all,
+    advise,
     set_break,
     fork,
+    restore,
     destroy,
     swap_out,
     resize,
@@ -33,6 +35,7 @@ struct Operation {
     read_object,
     write_object,
     replace_object,
+    punch,
     look,
   };
 
@@ -58,16 +61,17 @@ struct Operation {
   bool device_fails = false;
 
   void print(std::FILE* to) const {
-    static constexpr const char* kNames[] = {"load",           "store",    "fetch",      "run",         "map",
-                                             "unmap",          "protect",  "remap",      "discard",     "mark",
-                                             "lock",           "lock_all", "set_break",  "fork",        "destroy",
-                                             "swap_out",       "resize",   "write_back", "read_object", "write_object",
-                                             "replace_object", "look"};
+    static constexpr const char* kNames[] = {"load",        "store",        "fetch",          "run",       "map",
+                                             "unmap",       "protect",      "remap",          "discard",   "mark",
+                                             "lock",        "lock_all",     "advise",         "set_break", "fork",
+                                             "restore",     "destroy",      "swap_out",       "resize",    "write_back",
+                                             "read_object", "write_object", "replace_object", "punch",     "look"};
     static constexpr const char* kPlacements[] = {"anywhere", "fixed", "fixed_no_replace"};
     const auto number = [](std::uint64_t n) { return static_cast<unsigned long long>(n); };
     std::fprintf(to, "cpu(%u).%s(space %llu, 0x%llx, length 0x%llx", cpu, kNames[static_cast<unsigned>(kind)],
                  number(which), number(address.value()), number(length.value()));
-    if (kind == Kind::discard || kind == Kind::mark || kind == Kind::lock || kind == Kind::lock_all) {
+    if (kind == Kind::discard || kind == Kind::mark || kind == Kind::lock || kind == Kind::lock_all ||
+        kind == Kind::advise) {
       std::fprintf(to, ", how %u", how);
     }
     if (kind == Kind::map || kind == Kind::protect) {
@@ -128,6 +132,7 @@ class OperationSource {
         break;
       case Kind::run:
       case Kind::fork:
+      case Kind::restore:
       case Kind::destroy:
         break;
       case Kind::map:
@@ -147,6 +152,7 @@ class OperationSource {
       case Kind::mark:
       case Kind::lock:
       case Kind::lock_all:
+      case Kind::advise:
         op.address = address_of<F>(take_page());
         op.length = take_length();
         op.how = input_.take_u8();
@@ -164,6 +170,7 @@ class OperationSource {
       case Kind::write_back:
       case Kind::read_object:
       case Kind::write_object:
+      case Kind::punch:
         op.object = 1 + input_.take_u8() % kObjects;
         op.offset = take_size();
         op.length = take_length();
@@ -186,13 +193,12 @@ class OperationSource {
       Kind kind;
     };
     static constexpr Share kShares[] = {
-        {70, Kind::load},         {128, Kind::store},        {133, Kind::discard},
-        {137, Kind::mark},        {139, Kind::lock},         {140, Kind::lock_all},
-        {144, Kind::fetch},       {152, Kind::run},          {180, Kind::map},
-        {195, Kind::unmap},       {211, Kind::protect},      {218, Kind::remap},
-        {221, Kind::set_break},   {226, Kind::fork},         {230, Kind::destroy},
-        {241, Kind::swap_out},    {244, Kind::resize},       {247, Kind::write_back},
-        {249, Kind::read_object}, {252, Kind::write_object}, {253, Kind::replace_object},
+        {62, Kind::load},        {117, Kind::store},       {124, Kind::advise},       {126, Kind::punch},
+        {128, Kind::restore},    {133, Kind::discard},     {137, Kind::mark},         {139, Kind::lock},
+        {140, Kind::lock_all},   {144, Kind::fetch},       {152, Kind::run},          {180, Kind::map},
+        {195, Kind::unmap},      {211, Kind::protect},     {218, Kind::remap},        {221, Kind::set_break},
+        {226, Kind::fork},       {230, Kind::destroy},     {241, Kind::swap_out},     {244, Kind::resize},
+        {247, Kind::write_back}, {249, Kind::read_object}, {252, Kind::write_object}, {253, Kind::replace_object},
         {256, Kind::look},
     };
     for (const Share& share : kShares) {

@@ -46,6 +46,8 @@ class FilePager final : public Pager {
     return {};
   }
 
+  PageIndex zeros_from() override { return content_.zeros_from(); }
+
   [[nodiscard]] const FileModel& content() const { return content_; }
   void resize(ByteCount size) {
     size_ = size;

@@ -176,6 +176,43 @@ FOR_EACH_BACKING("locked memory is discarded only where that is said") {
   MUST(madvise(pages, 4 * kPage, MADV_PAGEOUT));
 }
 
+FOR_EACH_BACKING("MADV_WILLNEED, MADV_COLD and MADV_PAGEOUT change nothing to be seen") {
+  char* pages = source.map();
+  poke(pages + kPage, 'W');
+  MUST(madvise(pages, Source::kPages * kPage, MADV_WILLNEED));
+  MUST(madvise(pages, Source::kPages * kPage, MADV_COLD));
+  MUST(madvise(pages, Source::kPages * kPage, MADV_PAGEOUT));
+  EXPECT_EQ(peek(pages + kPage), 'W');
+  EXPECT_EQ(peek(pages + 2 * kPage), source.initial(2));
+  in_child([pages] { EXPECT_EQ(peek(pages + kPage), 'W'); });
+  MUST(munmap(pages + 4 * kPage, kPage));
+  EXPECT_ERRNO(madvise(pages, 6 * kPage, MADV_WILLNEED), ENOMEM);
+  EXPECT_ERRNO(madvise(pages, 6 * kPage, MADV_PAGEOUT), ENOMEM);
+  MUST(mprotect(pages, kPage, PROT_NONE));
+  MUST(madvise(pages, 2 * kPage, MADV_WILLNEED));
+  EXPECT_EQ(peek(pages + kPage), 'W');
+}
+
+CASE("madvise", "MADV_WILLNEED brings in what files have, MADV_PAGEOUT keeps what is nowhere else") {
+  char* own = map(4 * kPage);
+  poke(own + kPage, 'W');
+  MUST(madvise(own, 4 * kPage, MADV_WILLNEED));
+  EXPECT(!is_resident(own));
+  MUST(madvise(own, 4 * kPage, MADV_PAGEOUT));
+  EXPECT(is_resident(own + kPage));
+  MUST(mlock(own, kPage));
+  EXPECT_ERRNO(madvise(own, kPage, MADV_PAGEOUT), EINVAL);
+  EXPECT_ERRNO(madvise(own, kPage, MADV_COLD), EINVAL);
+  const Folder folder;
+  const int file = folder.file("file", std::string(3 * kPage + 10, 'f'));
+  char* pages = map(6 * kPage, PROT_READ, MAP_PRIVATE, file);
+  MUST(madvise(pages, 6 * kPage, MADV_WILLNEED));  // also what lies behind the end
+  for (std::size_t page = 0; page < 4; ++page) {
+    EXPECT(is_resident(pages + page * kPage));
+  }
+  EXPECT_EQ(peek(pages + 3 * kPage + 9), 'f');
+}
+
 CASE("madvise errors", "what there is not, and what does not fit") {
   char* pages = map(4 * kPage);
   EXPECT_ERRNO(madvise(pages, kPage, 5), EINVAL);
@@ -291,6 +328,23 @@ CASE("mlock", "no more than the limit without the right to") {
     EXPECT_ERRNO(syscall(SYS_mremap, pages, 4 * kPage, 5 * kPage, MREMAP_MAYMOVE), EAGAIN);
     MUST(munlock(pages, 4 * kPage));
     MUST(mlock(pages, 4 * kPage));
+  });
+}
+
+CASE("mlock", "a stack does not grow beyond the limit") {
+  in_child([] {
+    const rlimit limit = {4 * kPage, 4 * kPage};
+    MUST(setrlimit(RLIMIT_MEMLOCK, &limit));
+    char* const place = free_place(1000 * kPage);
+    char* stack =
+        map(2 * kPage, kReadWrite, kPrivate | MAP_GROWSDOWN | MAP_FIXED_NOREPLACE, -1, 0, place + 900 * kPage);
+    MUST(mlock(stack, 2 * kPage));
+    MUST(seteuid(1000));
+    EXPECT_FAULT(write_fault(stack - 3 * kPage), SIGSEGV, SEGV_MAPERR, stack - 3 * kPage);
+    poke(stack - 2 * kPage, 'x');
+    EXPECT_FAULT(write_fault(stack - 3 * kPage), SIGSEGV, SEGV_MAPERR, stack - 3 * kPage);
+    MUST(seteuid(0));
+    poke(stack - 3 * kPage, 'y');
   });
 }
 

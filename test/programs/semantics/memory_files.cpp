@@ -140,6 +140,57 @@ CASE("seals", "are added, and never taken off") {
   EXPECT_ERRNO(fcntl(reader, F_ADD_SEALS, F_SEAL_WRITE), EPERM);
 }
 
+long blocks_of(int file) {
+  struct stat status = {};
+  MUST(fstat(file, &status));
+  return status.st_blocks;
+}
+
+CASE("memfd", "a hole takes no memory and reads as zeros") {
+  constexpr int kPunch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+  const int file = make_file(0, 8 * static_cast<long>(kPage));
+  char* const pages = map(8 * kPage, kReadWrite, MAP_SHARED, file);
+  char* const copy = map(8 * kPage, kReadWrite, MAP_PRIVATE, file);
+  std::memset(pages, 'm', 8 * kPage);
+  poke(copy + kPage, 'c');
+  EXPECT_EQ(blocks_of(file), 64L);
+  MUST(fallocate(file, kPunch, static_cast<long>(kPage) - 100, 2 * static_cast<long>(kPage) + 200));
+  EXPECT_EQ(blocks_of(file), 48L);
+  EXPECT_EQ(peek(pages + kPage - 101), 'm');
+  EXPECT_EQ(peek(pages + kPage - 100), '\0');
+  EXPECT_EQ(peek(pages + 3 * kPage + 99), '\0');
+  EXPECT_EQ(peek(pages + 3 * kPage + 100), 'm');
+  char byte = 'x';
+  EXPECT_EQ(pread(file, &byte, 1, 2 * static_cast<long>(kPage)), 1);
+  EXPECT_EQ(byte, '\0');
+  EXPECT_EQ(peek(copy + kPage), 'c');
+  EXPECT_EQ(peek(copy + 2 * kPage), '\0');
+  MUST(fallocate(file, kPunch, 5 * static_cast<long>(kPage) + 10, 20));
+  EXPECT_EQ(peek(pages + 5 * kPage + 9), 'm');
+  EXPECT_EQ(peek(pages + 5 * kPage + 10), '\0');
+  EXPECT_EQ(peek(pages + 5 * kPage + 30), 'm');
+  MUST(fallocate(file, kPunch, 6 * static_cast<long>(kPage), 100 * static_cast<long>(kPage)));
+  struct stat status = {};
+  MUST(fstat(file, &status));
+  EXPECT_EQ(status.st_size, 8 * static_cast<long>(kPage));
+  EXPECT_EQ(peek(pages + 7 * kPage), '\0');
+  MUST(madvise(pages, 6 * kPage, MADV_REMOVE));
+  EXPECT_EQ(peek(copy + kPage), 'c');
+  MUST(munmap(pages, 8 * kPage));
+  MUST(munmap(copy, 8 * kPage));
+  MUST(fallocate(file, kPunch, 0, 8 * static_cast<long>(kPage)));
+  EXPECT_EQ(blocks_of(file), 0L);
+}
+
+CASE("memfd", "what holes cannot be") {
+  const int file = make_file(MFD_ALLOW_SEALING, 2 * static_cast<long>(kPage));
+  EXPECT_ERRNO(fallocate(file, FALLOC_FL_PUNCH_HOLE, 0, 100), EOPNOTSUPP);
+  EXPECT_ERRNO(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, -1, 100), EINVAL);
+  EXPECT_ERRNO(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 0), EINVAL);
+  MUST(fcntl(file, F_ADD_SEALS, F_SEAL_WRITE));
+  EXPECT_ERRNO(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 100), EPERM);
+}
+
 CASE("seals", "of the size") {
   const int file = make_file(MFD_ALLOW_SEALING, 100);
   MUST(fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK));

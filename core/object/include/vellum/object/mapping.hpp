@@ -21,6 +21,8 @@ class MappingOwner {
  public:
   // Takes pages of the mapping out of all tables, private copies too, and out of all TLBs.
   virtual void unmap(Mapping<F>& mapping, VpnRange pages) = 0;
+  // Takes the object's own pages of the mapping out of all tables and all TLBs; private copies stay.
+  virtual void unmap_shown(Mapping<F>& mapping, VpnRange pages) = 0;
   // Takes the right to write pages of the mapping out of all tables and all TLBs.
   virtual void write_protect(Mapping<F>& mapping, VpnRange pages) = 0;
 

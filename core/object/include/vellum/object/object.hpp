@@ -79,11 +79,17 @@ class alignas(16) MemoryObject {  // as owner of frames
 
   // Makes the object larger (with zeros, or what the pager has) or smaller. Outside of sections; one at a time.
   void resize(ByteCount size);
+  // Makes pages zeros for all who map them, but for private copies, and gives back the memory of those that the pager
+  // would make zeros again. Outside of sections. Errors: no_memory, io_error; then the rest is as it was.
+  [[nodiscard]] Result<void> punch(IndexRange range);
   // Hands the dirty pages of a range to the pager; until it fails. Outside of sections. Errors: the pager's.
   [[nodiscard]] Result<void> write_back(IndexRange range);
   // Gives the memory of clean pages back, lowest first, up to `most` of them, where nobody holds them and no space maps
   // the object: the pager can bring them again. Returns how many. Outside of sections.
   [[nodiscard]] PageCount drop_clean(PageCount most);
+  // The same for a range that nobody but `owner` maps, whose tables and TLBs forget it first. Only where the pager may
+  // be asked again. Outside of sections.
+  [[nodiscard]] PageCount page_out(IndexRange range, const MappingOwner<F>& owner);
 
   [[nodiscard]] ObjectStore<F>& store() { return store_; }
   // Whether a space maps it, or has not yet forgotten that it did.
@@ -125,11 +131,15 @@ class alignas(16) MemoryObject {  // as owner of frames
     PageIndex last;
     [[nodiscard]] IndexRange range() const { return IndexRange::must(first, last - first + PageCount(1)); }
   };
-  void take_pages(PageCount keep, Batch& batch);
+  void take_pages(IndexRange range, Batch& batch);
   void take_clean(IndexRange range, std::uint64_t most, Batch& batch) VELLUM_REQUIRES(lock_);
   void release(const Batch& batch);
   void unmap(IndexRange pages);
+  void unmap_shown(IndexRange pages) VELLUM_REQUIRES(lock_);
+  void free_pages(IndexRange range);
+  [[nodiscard]] Result<void> clear_page(PageIndex index);
   void clear_tail(ByteCount size);
+  [[nodiscard]] bool clear_rest(PageIndex index, std::uint64_t used);
   void mark_dirty(PageIndex index, TlbGather<F>& gather);
   [[nodiscard]] Result<void> write_back_page(PageIndex index);
   [[nodiscard]] std::optional<Pfn> clean(PageIndex index);

@@ -21,6 +21,9 @@ class Pager {
   // memory with it.
   [[nodiscard]] virtual IndexRange neighbours(PageIndex index) { return IndexRange::must(index, PageCount(1)); }
 
+  // From this page on, read() gives zeros: a page that is to be zeros again need not be kept.
+  [[nodiscard]] virtual PageIndex zeros_from() { return PageIndex(~std::uint64_t{0}); }
+
   // Whether the pages are nowhere but in memory: there is nobody to ask for them again.
   [[nodiscard]] virtual bool is_memory() const { return false; }
   // So many pages that read() filled are not kept any more. Does not sleep.

@@ -29,6 +29,7 @@ class Family final : public MappingOwner<F> {
   explicit Family(VirtualMemory<F>& system) : system_(system) {}
 
   void unmap(Mapping<F>& mapping, VpnRange pages) override;
+  void unmap_shown(Mapping<F>& mapping, VpnRange pages) override;
   void write_protect(Mapping<F>& mapping, VpnRange pages) override;
   void retain() override { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() override;
@@ -36,9 +37,10 @@ class Family final : public MappingOwner<F> {
   Spinlock lock{LockRank::family};
   void add(FamilyMember<F>& member) VELLUM_REQUIRES(lock);
   void remove(FamilyMember<F>& member);
+  [[nodiscard]] bool has_one_member();
 
  private:
-  enum class Change : std::uint8_t { unmap, write_protect };
+  enum class Change : std::uint8_t { unmap, unmap_shown, write_protect };
   void change(Mapping<F>& mapping, VpnRange pages, Change change);
   // Below a locked node, what `meaning` (of the node's whole range, where it is content only) gives to the mapping.
   void change_in(Node& node, VpnRange pages, const Mapping<F>& mapping, Change change, TlbGather<F>& gather)

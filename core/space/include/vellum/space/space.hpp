@@ -171,6 +171,11 @@ class AddressSpace : public FamilyMember<F> {
   // setrlimit(2)'s part: what growing stacks, all mappings together, and data (the heap; private memory that may be
   // written) may come to from now on.
   void set_limits(ByteCount stack, ByteCount size, ByteCount data);
+  // What locked memory may come to when a stack grows. Without limit at first.
+  void set_lock_limit(ByteCount most) { lock_limit_.store(most.value(), std::memory_order_relaxed); }
+  // The part of madvise(2)'s MADV_PAGEOUT that concerns files: gives the memory of an object's clean pages back where
+  // this space alone maps them, and the pager may be asked for them again. Returns how many.
+  PageCount page_out(MemoryObject<F>& object, IndexRange pages);
   // brk(2): moves the end of the heap and returns it; where that is not possible, the old end.
   VirtAddr set_break(VirtAddr end);
   // fork(2)'s part: a space that is a copy of this one. Costs nothing for each page. Error: no_memory; nothing changed.
@@ -371,7 +376,7 @@ class AddressSpace : public FamilyMember<F> {
   void allow_link(Node& node, unsigned slot, Node& child, Prot prot) VELLUM_REQUIRES(node.lock);
   enum class Settled : std::uint8_t { permitted, no_mapping, access_denied, no_memory };
   [[nodiscard]] Settled settle(Vpn page, Access access);
-  [[nodiscard]] Settled grow_down(Cursor<F>& cursor, Vpn page, CpuIndex cpu);
+  [[nodiscard]] Settled grow_down(Cursor<F>& cursor, Vpn page, PageCount locked_before, CpuIndex cpu);
 
   // fork.cpp
   [[nodiscard]] Result<void> share_root_with(AddressSpace& child);
@@ -404,6 +409,7 @@ class AddressSpace : public FamilyMember<F> {
   std::atomic<std::uint64_t> stack_limit_;
   std::atomic<std::uint64_t> size_limit_;
   std::atomic<std::uint64_t> data_limit_;
+  std::atomic<std::uint64_t> lock_limit_{~std::uint64_t{0}};
   std::atomic<unsigned> future_locks_{0};  // bits of Traits
   std::atomic<bool> is_marked_{false};     // fork may find traits that it must heed, or somebody locked pages
 

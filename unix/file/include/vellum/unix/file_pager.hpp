@@ -20,6 +20,8 @@ class FilePager : public Pager {
  public:
   // Says what the object is; the path is written into `into`, " (deleted)" included.
   [[nodiscard]] virtual ObjectName describe(std::span<char> into) = 0;
+  // Whether what a clean page holds can be read again.
+  [[nodiscard]] virtual bool keeps_what_is_clean() const { return false; }
 
  protected:
   ~FilePager() = default;

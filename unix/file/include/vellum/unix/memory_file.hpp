@@ -24,6 +24,9 @@ inline constexpr std::uint32_t kAll = 31;
 [[nodiscard]] Result<void> add_seals(OpenFile& file, std::uint32_t seals);
 // Makes a regular file at least so long, with zeros. Errors: file_too_big, not_supported (not a RAM file).
 [[nodiscard]] Result<void> extend_file(OpenFile& file, ByteCount size);
+// Makes a part of a regular file zeros that take no memory, as far as it reaches. Errors: not_permitted (seals),
+// not_supported (not a RAM file), no_memory, io_error.
+[[nodiscard]] Result<void> punch_file(OpenFile& file, ByteCount from, ByteCount to);
 // Whether seals allow fallocate() up to `end`. Error: not_permitted.
 [[nodiscard]] Result<void> permit_allocation(OpenFile& file, ByteCount end);
 

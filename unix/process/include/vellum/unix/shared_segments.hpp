@@ -48,6 +48,7 @@ class SharedSegment final : public FilePager {
   ObjectName describe(std::span<char> into) override;
   Result<void> read(PageIndex index, std::span<std::byte> page) override;
   Result<void> write(PageIndex /*index*/, std::span<const std::byte> /*page*/) override { return {}; }
+  PageIndex zeros_from() override { return PageIndex(0); }
   bool is_memory() const override { return true; }
   void object_ended() override;
 
