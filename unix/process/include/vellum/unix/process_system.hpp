@@ -108,6 +108,7 @@ class ProcessSystem {
   FutexTable futexes;
   SharedSegments segments;
   PendingSignals::Cache queued_signals;
+  TypedCache<PosixTimer> posix_timers;
   TypedCache<Program> programs;
 
   // Figures since boot.
