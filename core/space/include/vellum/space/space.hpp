@@ -180,7 +180,9 @@ class AddressSpace : public FamilyMember<F> {
   VirtAddr set_break(VirtAddr end);
   // fork(2)'s part: a space that is a copy of this one. Costs nothing for each page. Error: no_memory; nothing changed.
   [[nodiscard]] Result<AddressSpace*> fork();
-  // Makes the space mean and contain what `snapshot` does, a fork of it (or of its family) that no CPU runs and nobody
+  // A copy for restore(): as a fork, with all that a child is not to have. Error: no_memory; nothing changed.
+  [[nodiscard]] Result<AddressSpace*> snapshot();
+  // Makes the space mean and contain what `snapshot` does, a copy of it (or of its family) that no CPU runs and nobody
   // changes. Costs what differs between the two, not their size. What is mapped shared shows its object as it is now.
   // Errors: invalid (another family, or the space itself), no_memory; nothing changed.
   [[nodiscard]] Result<void> restore(AddressSpace& snapshot);
@@ -379,6 +381,7 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Settled grow_down(Cursor<F>& cursor, Vpn page, PageCount locked_before, CpuIndex cpu);
 
   // fork.cpp
+  [[nodiscard]] Result<AddressSpace*> copy();
   [[nodiscard]] Result<void> share_root_with(AddressSpace& child);
 
   // restore.cpp
