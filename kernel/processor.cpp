@@ -84,9 +84,8 @@ std::optional<Kind> kind_of(std::uint64_t vector) {
 
 // System calls, of programs on the only CPU and on one of several.
 void call(pc::TrapFrame& frame) { unix::on_system_call(registers_of(frame)); }
-void call_in_system(pc::TrapFrame& frame) {
-  const unix::InSystem in_system;
-  unix::on_system_call(registers_of(frame));
+void call_of_several(pc::TrapFrame& frame) {
+  unix::on_system_call_of_several(registers_of(frame));
   // The interrupt of who sent a signal meanwhile has not come yet, but the call may have failed for it.
   unix::on_call();
 }
@@ -105,7 +104,7 @@ void start_processor(Kernel& kernel) {
   }
   pc::calibrate_clock();
   the_processor.boot_time = unix::Nanoseconds(pc::read_calendar_clock() * 1'000'000'000);
-  pc::this_cpu().system_call = pc::cpu_total > 1 ? call_in_system : call;
+  pc::this_cpu().system_call = pc::cpu_total > 1 ? call_of_several : call;
   pc::set_tick_handler([] {
     const unix::InSystem in_system;
     unix::on_tick();
@@ -141,8 +140,11 @@ bool resolve_program_fault(pc::TrapFrame& frame, const pc::PageFault& fault) {
     unix::on_program_fault(registers_of(frame), program_fault);
     return true;
   }
-  if (verdict == FaultVerdict::out_of_memory && unix::find_memory()) {
-    return true;
+  if (verdict == FaultVerdict::out_of_memory) {
+    const unix::InSystem in_system;
+    if (unix::find_memory()) {
+      return true;
+    }
   }
   frame.rip = reinterpret_cast<std::uint64_t>(user_copy_failed);
   return true;

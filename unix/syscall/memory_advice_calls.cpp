@@ -3,6 +3,7 @@
 
 #include <vellum/unix/process_system.hpp>
 #include <vellum/unix/system_call.hpp>
+#include <vellum/unix/system_lock.hpp>
 #include <vellum/unix/user_memory.hpp>
 
 #include "memory_ranges.hpp"
@@ -32,6 +33,7 @@ Result<std::uint64_t> sys_msync(const Arguments& arguments) {
     if (!has(flags, kSync) || !region.object() || !region->traits.is_shared()) {
       return {};
     }
+    const InSystem in_system;
     return region.object()->write_back(IndexRange::must(region.index_of(part.start()), whole_pages(part.size())));
   });
 }
@@ -97,6 +99,7 @@ Result<void> remove(const HeldRegion& region, VirtRange part) {
     return Errno::access_denied;
   }
   const IndexRange pages = IndexRange::must(region.index_of(part.start()), whole_pages(part.size()));
+  const InSystem in_system;
   VELLUM_TRY(region.object()->punch(pages));
   forget_windows(*region.object(), pages);
   return {};
@@ -110,6 +113,7 @@ Result<void> page_out(const HeldRegion& region, VirtRange part) {
   const Ref<FileObject>& object = region.object();
   if (object && object->is_file() && static_cast<const FilePager*>(object->pager())->keeps_what_is_clean()) {
     const IndexRange pages = IndexRange::must(region.index_of(part.start()), whole_pages(part.size()));
+    const InSystem in_system;
     forget_windows(*object, pages);
     (void)space().page_out(*object, pages);
   }
@@ -203,9 +207,9 @@ constexpr Shown kHex = Shown::hexadecimal;
 constexpr Shown kDecimal = Shown::decimal;
 
 constexpr SystemCall kCalls[] = {
-    {26, "msync", sys_msync, 3, {kHex, kDecimal, value_names::kSyncFlags}},
-    {27, "mincore", sys_mincore, 3, {kHex, kDecimal, Shown::bytes}},
-    {28, "madvise", sys_madvise, 3, {kHex, kDecimal, value_names::kAdvice}},
+    {26, "msync", sys_msync, 3, {kHex, kDecimal, value_names::kSyncFlags}, Served::beside_system},
+    {27, "mincore", sys_mincore, 3, {kHex, kDecimal, Shown::bytes}, Served::beside_system},
+    {28, "madvise", sys_madvise, 3, {kHex, kDecimal, value_names::kAdvice}, Served::beside_system},
 };
 
 }  // namespace

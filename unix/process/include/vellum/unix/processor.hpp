@@ -80,8 +80,10 @@ void fill_random(std::span<std::byte> bytes);
 // --- called by the processor part; implemented in unix/process and unix/syscall
 // -----------------------------------------
 
-// The program made a system call; the result goes into rax.
+// The program made a system call; the result goes into rax. On the only CPU; and on one of several, which need not be in
+// the system.
 void on_system_call(UserRegisters& registers);
+void on_system_call_of_several(UserRegisters& registers);
 
 // A trap that the program caused and nobody resolved: becomes a signal.
 struct ProgramFault {
