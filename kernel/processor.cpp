@@ -146,6 +146,12 @@ bool resolve_program_fault(pc::TrapFrame& frame, const pc::PageFault& fault) {
       return true;
     }
   }
+  if (verdict == FaultVerdict::missing) {
+    const unix::InSystem in_system;
+    if (unix::wait_for_page(fault.address, fault.access, Privilege::kernel)) {
+      return true;
+    }
+  }
   frame.rip = reinterpret_cast<std::uint64_t>(user_copy_failed);
   return true;
 }

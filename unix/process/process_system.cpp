@@ -196,6 +196,7 @@ void ProcessSystem::rename_thread(Thread& thread, ProcessId id) {
 
 void ProcessSystem::release(Program& program) {
   if (program.references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    user_faults.forget(program);
     program.space.destroy();
     programs.destroy(&program);
   }

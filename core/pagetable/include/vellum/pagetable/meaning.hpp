@@ -67,6 +67,10 @@ class Traits {
   [[nodiscard]] constexpr bool is_locked() const { return (bits_ & 32U) != 0; }
   [[nodiscard]] constexpr bool is_locked_on_fault() const { return (bits_ & 64U) != 0; }
 
+  // A page that was never touched, or was discarded, is for somebody to supply: a fault waits for it.
+  [[nodiscard]] static constexpr Traits supplied() { return Traits(512); }
+  [[nodiscard]] constexpr bool is_supplied() const { return (bits_ & 512U) != 0; }
+
   constexpr bool operator==(const Traits&) const = default;
   [[nodiscard]] constexpr Traits without(Traits other) const {
     return Traits(static_cast<std::uint16_t>(bits_ & ~other.bits_));
