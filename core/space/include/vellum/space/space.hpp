@@ -326,6 +326,9 @@ class AddressSpace : public FamilyMember<F> {
                                               const Meaning (&meanings)[2], DroppedBackings& dropped);
   [[nodiscard]] static bool still_means(Cursor<F>& cursor, const Region<F>& region, VpnRange pages);
 
+  // brk.cpp
+  [[nodiscard]] bool has_room_for_heap(Vpn from, Vpn to);
+
   // prune.cpp
   [[nodiscard]] std::optional<Vpn> note_emptied(CpuIndex cpu, Vpn page);
   void prune(Vpn page);
@@ -369,6 +372,8 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Step fill_empty(Attempt& attempt, Node& leaf, const Walk& walk, const Meaning& meaning)
       VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Step fill_from_object(Attempt& attempt, Node& leaf, const Meaning& meaning) VELLUM_REQUIRES(leaf.lock);
+  void fill_around(Attempt& attempt, Node& leaf, const Mapping<F>& mapping, EntryRights rights)
+      VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Step upgrade(Attempt& attempt, Node& leaf, const Walk& walk, const Meaning& meaning, Entry entry)
       VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Step copy_page(Attempt& attempt, Node& leaf, const Meaning& meaning, Pfn from)
@@ -421,6 +426,7 @@ class AddressSpace : public FamilyMember<F> {
   enum class Hold : std::uint8_t { nothing, object };
   [[nodiscard]] bool is_resident_in(const Region<F>& region, Vpn page) const;
   [[nodiscard]] std::optional<Region<F>> find_region(VirtAddr from, Hold hold);
+  [[nodiscard]] std::optional<Region<F>> region_in_leaf(Vpn page, Hold hold);
   void add_residence(Node& node, Residence& sum);
   std::uint64_t check_node(Node& node, const Meaning* above, bool exclusive);
 
