@@ -1,5 +1,7 @@
 #include "processor.hpp"
 
+#include <algorithm>
+
 #include <vellum/pc/clock.hpp>
 #include <vellum/pc/console.hpp>
 #include <vellum/pc/cpus.hpp>
@@ -10,6 +12,7 @@
 #include <vellum/unix/wait_queue.hpp>
 
 #include "device_registers.hpp"
+#include "other_cpus.hpp"
 
 extern "C" {
 extern const char user_copy_start[], user_copy_end[], user_copy_failed[];
@@ -255,6 +258,18 @@ void wait_for_interrupt() {
   }
 }
 
+void let_interrupts_in() {
+  const bool in_system = pc::this_cpu().in_system;
+  if (in_system) {
+    kernel::hand_over_system();
+  }
+  // An interrupt is let in only after the instruction that follows STI.
+  asm volatile("sti; nop; cli" : : : "memory");
+  if (in_system) {
+    (void)enter_system();
+  }
+}
+
 void request_attention() { pc::this_cpu().user_return |= pc::PerCpu::kAttention; }
 
 Nanoseconds monotonic_now() { return Nanoseconds(pc::nanoseconds_since_boot()); }
@@ -263,7 +278,7 @@ Nanoseconds realtime_now() { return processor().boot_time + monotonic_now(); }
 
 void fill_random(std::span<std::byte> bytes) {
   static constinit std::uint64_t state = 0;
-  for (std::byte& byte : bytes) {
+  for (std::size_t done = 0; done < bytes.size(); done += sizeof(std::uint64_t)) {
     std::uint64_t fresh = pc::read_time_stamp();
     if (processor().features.random) {
       asm volatile("rdrand %0" : "+r"(fresh) : : "cc");
@@ -272,7 +287,8 @@ void fill_random(std::span<std::byte> bytes) {
     state += fresh | 0x9E3779B97F4A7C15;
     std::uint64_t mixed = (state ^ state >> 30) * 0xBF58476D1CE4E5B9;
     mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB;
-    byte = static_cast<std::byte>(mixed >> 31);
+    mixed ^= mixed >> 31;
+    __builtin_memcpy(bytes.data() + done, &mixed, std::min(bytes.size() - done, sizeof(mixed)));
   }
 }
 

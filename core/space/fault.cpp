@@ -1,5 +1,7 @@
 // The page fault.
 
+#include <algorithm>
+
 #include <vellum/base/racing_copy.hpp>
 #include <vellum/pagetable/instantiate.hpp>
 #include <vellum/space/space.hpp>
@@ -296,7 +298,38 @@ typename AddressSpace<F>::Step AddressSpace<F>::fill_from_object(Attempt& attemp
   rights.write = write;
   enter_page(leaf, tables_.slot_of(leaf, attempt.page), *frame, rights);
   system_.nodes.count(attempt.gather.cpu(), MemoryEvent::object_mapped);
+  if (!write) {
+    fill_around(attempt, leaf, mapping, rights);
+  }
   return Step::done;
+}
+
+// What is read from one page of an object is soon read from those beside it: those that are in memory are mapped as
+// well, in a stretch that is aligned, as far as the mapping and the object's table go.
+template <PageTableFormat F>
+void AddressSpace<F>::fill_around(Attempt& attempt, Node& leaf, const Mapping<F>& mapping, EntryRights rights) {
+  const unsigned most = system_.most_in_order;
+  const unsigned slot = tables_.slot_of(leaf, attempt.page);
+  unsigned first = slot - slot % most;
+  unsigned last = std::min(first + most, unsigned{leaf.slot_count}) - 1;
+  if (const std::optional<RunValue> run = leaf.run_at(slot)) {
+    first = std::max(first, run->first());
+    last = std::min(last, run->last());
+  }
+  const std::uint64_t index = mapping.index_of(attempt.page).value();
+  const std::uint64_t in_table = index % entry_count<F>(1);
+  first = std::max<unsigned>(first, slot - static_cast<unsigned>(std::min<std::uint64_t>(slot, in_table)));
+  last = std::min<unsigned>(last, slot + static_cast<unsigned>(entry_count<F>(1) - 1 - in_table));
+  const IndexRange around = IndexRange::must(PageIndex(index - (slot - first)), PageCount(last - first + 1));
+  mapping.object.look_up_each(around, [&](PageIndex at, Pfn frame) {
+    leaf.lock.assert_held();
+    const unsigned beside = static_cast<unsigned>(slot + at.value() - index);
+    if (tables_.load(leaf, beside).bits == 0) {
+      system_.memory.frame(frame).retain();
+      enter_page(leaf, beside, frame, rights);
+      system_.nodes.count(attempt.gather.cpu(), MemoryEvent::object_mapped);
+    }
+  });
 }
 
 // Puts a private copy of a page where that page, or nothing, is.

@@ -20,8 +20,10 @@
 // means in a node that others reach too.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
+#include <span>
 
 #include <vellum/base/lock.hpp>
 #include <vellum/object/object.hpp>
@@ -161,7 +163,8 @@ class AddressSpace : public FamilyMember<F> {
   // The part of madvise(2) that fork heeds, and munlock(2). Errors as of discard().
   [[nodiscard]] Result<void> mark(VirtRange range, const Marking& marking);
   // mlock(2): marks, and brings in. How much may be locked is for the caller to see to. Errors: no_memory (a gap; what
-  // may not be touched, or is beyond its file; out of pages for tables), try_again (out of pages).
+  // may not be touched, or is beyond its file; out of pages for tables), try_again (out of pages), interrupted
+  // (VirtualMemory::may_go_on; it is marked).
   [[nodiscard]] Result<void> lock_memory(VirtRange range, LockMemory how);
   // mlockall(2), munlockall(2): all that is mapped (nothing: as it is), and all that will be.
   void lock_all(std::optional<LockMemory> current, LockMemory future);
@@ -204,6 +207,9 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] bool is_resident(VirtAddr address);
   // Pages that are locked. Takes as long as there are mappings.
   [[nodiscard]] PageCount locked();
+  // mincore(2): 1 for each page of the range that is in memory, 0 for others. Returns how many from the start on are
+  // mapped, and written to.
+  [[nodiscard]] PageCount list_resident(VirtRange range, std::span<std::uint8_t> into);
   // Pages that mean something. Exact when quiescent.
   [[nodiscard]] PageCount mapped() const;
   // Frames that the tree names (a frame that two pages name counts twice; the page of zeros does not count), and
@@ -285,6 +291,21 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] bool exceeds_size(PageCount more) const;
   [[nodiscard]] static PageCount mapped_in(Cursor<F>& cursor, VpnRange pages);
   void populate(VpnRange pages, const Request& request);
+  // Calls visit(piece) -> Result<void> for pieces that do not cross a multiple of VirtualMemory::kPiece, and between
+  // them asks whether it is to go on. Errors: visit's; interrupted.
+  template <class Visitor>
+  [[nodiscard]] Result<void> in_pieces(VpnRange pages, Visitor visit) {
+    constexpr std::uint64_t kPiece = VirtualMemory<F>::kPiece.value();
+    for (Vpn at = pages.start(); at < pages.end();) {
+      const Vpn end = std::min(Vpn((at.value() / kPiece + 1) * kPiece), pages.end());
+      VELLUM_TRY(visit(VpnRange::between(at, end)));
+      at = end;
+      if (at < pages.end() && !system_.go_on()) {
+        return Errno::interrupted;
+      }
+    }
+    return {};
+  }
   [[nodiscard]] bool has_page(Vpn page, Access access);
 
   // remap.cpp
@@ -308,6 +329,9 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Transplanted transplant_alone(const Region<F>& region, const Transplant& plan,
                                               const Meaning (&meanings)[2], DroppedBackings& dropped);
   [[nodiscard]] static bool still_means(Cursor<F>& cursor, const Region<F>& region, VpnRange pages);
+
+  // brk.cpp
+  [[nodiscard]] bool has_room_for_heap(Vpn from, Vpn to);
 
   // prune.cpp
   [[nodiscard]] std::optional<Vpn> note_emptied(CpuIndex cpu, Vpn page);
@@ -334,6 +358,7 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] static Traits traits_of(LockMemory how);
   [[nodiscard]] static constexpr Traits lock_traits() { return Traits::locked() | Traits::locked_on_fault(); }
   [[nodiscard]] Result<void> bring_in(VirtRange range);
+  [[nodiscard]] Result<void> bring_in_pieces(VirtRange range);
   void bring_in_locked(VirtRange range);
   [[nodiscard]] PageCount sum_of(bool (*counts)(const Meaning&));
   [[nodiscard]] Result<void> settle_marks();
@@ -351,6 +376,8 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Step fill_empty(Attempt& attempt, Node& leaf, const Walk& walk, const Meaning& meaning)
       VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Step fill_from_object(Attempt& attempt, Node& leaf, const Meaning& meaning) VELLUM_REQUIRES(leaf.lock);
+  void fill_around(Attempt& attempt, Node& leaf, const Mapping<F>& mapping, EntryRights rights)
+      VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Step upgrade(Attempt& attempt, Node& leaf, const Walk& walk, const Meaning& meaning, Entry entry)
       VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Step copy_page(Attempt& attempt, Node& leaf, const Meaning& meaning, Pfn from)
@@ -404,7 +431,9 @@ class AddressSpace : public FamilyMember<F> {
   // query.cpp
   class HeldRegion;
   enum class Hold : std::uint8_t { nothing, object };
+  [[nodiscard]] bool is_resident_in(const Region<F>& region, Vpn page) const;
   [[nodiscard]] std::optional<Region<F>> find_region(VirtAddr from, Hold hold);
+  [[nodiscard]] std::optional<Region<F>> region_in_leaf(Vpn page, Hold hold);
   void add_residence(Node& node, Residence& sum);
   std::uint64_t check_node(Node& node, const Meaning* above, bool exclusive);
 
