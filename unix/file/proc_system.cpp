@@ -168,6 +168,14 @@ Result<void> write_vmstat(Files& files, const ProcSubject& /*subject*/, TextSink
   sink.text("nr_free_pages ").decimal(files.virtual_memory().memory.free_count().value());
   sink.text("\npgfault ").decimal(figures.faults);
   sink.text("\npgmajfault ").decimal(figures.major_faults).text("\n");
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+  for (unsigned cpu = 0; cpu < figures.cpu_count; ++cpu) {
+    sent += figures.flushes_sent[cpu];
+    received += figures.flushes_received[cpu];
+  }
+  sink.text("nr_tlb_remote_flush ").decimal(sent);
+  sink.text("\nnr_tlb_remote_flush_received ").decimal(received).text("\n");
   return {};
 }
 
