@@ -201,6 +201,14 @@ Result<void> write_vmstat(Files& files, const ProcSubject& /*subject*/, TextSink
   line("pgfault", figures.faults);
   line("pgmajfault", figures.major_faults);
   line("pgreuse", count(MemoryEvent::reused));
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+  for (unsigned cpu = 0; cpu < figures.cpu_count; ++cpu) {
+    sent += figures.flushes_sent[cpu];
+    received += figures.flushes_received[cpu];
+  }
+  line("nr_tlb_remote_flush", sent);
+  line("nr_tlb_remote_flush_received", received);
   return {};
 }
 

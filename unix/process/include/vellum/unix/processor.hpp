@@ -65,6 +65,12 @@ inline constexpr unsigned kMostCpus = 16;
 [[nodiscard]] Result<void> start_other_cpus(void (*run)());
 // Interrupts another CPU, which then calls on_call().
 void call_cpu(unsigned cpu);
+// How often a CPU interrupted others so that they drop translations, and dropped some for others; since boot.
+struct FlushCounts {
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+};
+[[nodiscard]] FlushCounts flush_counts(unsigned cpu);
 // What current_thread() says on the calling CPU from now on; null before.
 void set_current_thread(Thread& thread);
 
