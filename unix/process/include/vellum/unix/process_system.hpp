@@ -23,9 +23,9 @@
 #include <vellum/unix/run_reporter.hpp>
 #include <vellum/unix/scheduler.hpp>
 #include <vellum/unix/shared_segments.hpp>
-#include <vellum/unix/user_faults.hpp>
 #include <vellum/unix/terminal.hpp>
 #include <vellum/unix/timer.hpp>
+#include <vellum/unix/user_faults.hpp>
 
 namespace vellum::unix {
 

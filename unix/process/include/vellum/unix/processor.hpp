@@ -119,8 +119,8 @@ void count_fault();
 // calling thread's process, so that the access is to fail.
 [[nodiscard]] bool find_memory();
 
-// The calling thread's program, or the kernel for it, lacks a page that somebody is to supply: waits for it. False where
-// the access is to fail (SIGBUS; of the kernel's: bad_address).
+// The calling thread's program, or the kernel for it, lacks a page that somebody is to supply: waits for it. False
+// where the access is to fail (SIGBUS; of the kernel's: bad_address).
 [[nodiscard]] bool wait_for_page(VirtAddr address, Access access, Privilege who);
 
 // Before each return to user mode after request_attention(): signals, another thread's turn, the end of the process.
