@@ -215,6 +215,19 @@ void Process::set_name(std::string_view path) {
   std::fill(name + size, std::end(name), '\0');
 }
 
+void Process::commit(const Credentials& changed) {
+  const bool is_another = changed.user.effective != credentials.user.effective ||
+                          changed.group.effective != credentials.group.effective ||
+                          changed.user.file_system != credentials.user.file_system ||
+                          changed.group.file_system != credentials.group.file_system ||
+                          !changed.capabilities.permitted.within(credentials.capabilities.permitted);
+  credentials = changed;
+  if (is_another) {
+    dumpable = false;
+    parent_death_signal = {};
+  }
+}
+
 void Usage::add(const Usage& other) {
   user_nanoseconds += other.user_nanoseconds;
   system_nanoseconds += other.system_nanoseconds;
