@@ -50,6 +50,7 @@ FrameFigures count_frames(PhysicalMemory& memory) {
 
 Result<void> write_meminfo(Files& files, const ProcSubject& /*subject*/, TextSink& sink) {
   PhysicalMemory& memory = files.virtual_memory().memory;
+  const Commitment& commitment = files.virtual_memory().objects.commitment();
   const FrameFigures used = count_frames(memory);
   const std::uint64_t total = memory.total_count().value();
   const std::uint64_t free = memory.free_count().value();
@@ -87,8 +88,8 @@ Result<void> write_meminfo(Files& files, const ProcSubject& /*subject*/, TextSin
   nothing({"KernelStack:"});
   pages("PageTables:", used.tables);
   nothing({"SecPageTables:", "NFS_Unstable:", "Bounce:", "WritebackTmp:"});
-  pages("CommitLimit:", total / 2);
-  pages("Committed_AS:", committed_pages());
+  pages("CommitLimit:", commitment.limit().value());
+  pages("Committed_AS:", commitment.committed().value());
   kilobytes(sink, "VmallocTotal:", 34359738367);
   kilobytes(sink, "VmallocUsed:", 0);
   kilobytes(sink, "VmallocChunk:", 0);
@@ -207,9 +208,6 @@ Result<void> write_command_line(Files& files, const ProcSubject& /*subject*/, Te
 
 constexpr char kOne[] = "1\n";
 constexpr char kZero[] = "0\n";
-constexpr char kMinimumAddress[] = "65536\n";
-constexpr char kMostMappings[] = "65530\n";
-constexpr char kOvercommitRatio[] = "50\n";
 constexpr char kRelease[] = "6.1.0-vellum\n";
 constexpr char kSystem[] = "Linux\n";
 constexpr char kVersion[] = "#1 SMP\n";
@@ -247,12 +245,6 @@ Result<void> write_segments(Files& /*files*/, const ProcSubject& /*subject*/, Te
   return {};
 }
 
-constexpr ProcSpec kVirtualMemoryTable[] = {
-    {.name = "overcommit_memory", .permissions = 0644, .write = write_constant<kZero>},
-    {.name = "overcommit_ratio", .permissions = 0644, .write = write_constant<kOvercommitRatio>},
-    {.name = "mmap_min_addr", .permissions = 0644, .write = write_constant<kMinimumAddress>},
-    {.name = "max_map_count", .permissions = 0644, .write = write_constant<kMostMappings>},
-};
 constexpr ProcSpec kRandomTable[] = {
     {.name = "uuid", .write = write_random_id},
 };
@@ -283,7 +275,7 @@ constexpr ProcSpec kSegmentsTable[] = {
     {.name = "shm", .write = write_segments},
 };
 constexpr ProcSpec kSystemControlTable[] = {
-    {.name = "vm", .kind = NodeKind::directory, .permissions = 0555, .table = kVirtualMemoryTable},
+    {.name = "vm", .kind = NodeKind::directory, .permissions = 0555, .table = kMemorySettings},
     {.name = "kernel", .kind = NodeKind::directory, .permissions = 0555, .table = kKernelTable},
     {.name = "fs", .kind = NodeKind::directory, .permissions = 0555, .table = kFileTable},
 };

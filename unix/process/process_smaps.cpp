@@ -116,7 +116,7 @@ void write_flags(const Region<Format>& region, TextSink& sink) {
                         {region.traits.is_locked(), "lo"},
                         {region.traits.is_left_out_of_forks(), "dc"},
                         {region.traits.is_locked_on_fault(), "lf"},
-                        {region.prot.can_write() && !is_shared && !region.traits.is_unreserved(), "ac"},
+                        {region.traits.is_reserved(), "ac"},
                         {region.traits.is_unreserved(), "nr"},
                         {region.traits.is_wiped_by_forks(), "wf"}};
   sink.text("VmFlags: ");

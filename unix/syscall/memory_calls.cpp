@@ -139,8 +139,10 @@ Result<VirtAddr> map_anonymous(Request& request, std::uint64_t flags, bool share
   if (pages_for(request.length) > FileObject::kMaxPages) {
     return Errno::no_memory;
   }
-  const Ref<FileObject> object =
-      Ref<FileObject>::adopt(VELLUM_TRY(process_system().memory.objects.create_anonymous(size)));
+  auto& objects = process_system().memory.objects;
+  const bool is_reserved = !request.traits.is_unreserved() || objects.commitment().is_strict();
+  const Ref<FileObject> object = Ref<FileObject>::adopt(
+      VELLUM_TRY(objects.create_anonymous(size, is_reserved ? Promise::whole : Promise::by_page)));
   request.object = object.get();
   request.offset = ByteCount(0);
   return map(request, flags);

@@ -73,8 +73,6 @@ struct SystemFigures {
   std::uint64_t major_faults = 0;
 };
 [[nodiscard]] SystemFigures system_figures();
-// What programs may come to write: their private writable memory, stacks, and segments; in pages.
-[[nodiscard]] std::uint64_t committed_pages();
 // /proc/sysvipc/shm.
 void write_shared_segments(TextSink& sink);
 
