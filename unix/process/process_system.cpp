@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <vellum/unix/checkpoint.hpp>
 #include <vellum/unix/system_lock.hpp>
 
 namespace vellum::unix {
@@ -57,6 +58,7 @@ Result<void> ProcessSystem::run(void (*first)(Thread&), void* argument) {
   the_system = this;
   memory.objects.commitment().is_administrator = caller_administers;
   install_scheduler(scheduler);
+  memory.may_go_on = checkpoint;
   (void)enter_system();
   VELLUM_TRY(start_other_cpus([] {
     ProcessSystem& system = *the_system;
