@@ -33,11 +33,11 @@ PageCount Commitment::limit() const {
 
 bool Commitment::charge_again(CpuIndex cpu, PageCount pages, PageCount mapped) {
   count(cpu, static_cast<std::int64_t>(pages.value()));
-  return !is_strict() || settle(cpu, pages, mapped);
+  return !is_strict() || settle(cpu, pages, mapped, Judged::by_the_sum);
 }
 
 // The pages are counted already: of two that would exceed the limit only together, none may get through.
-bool Commitment::settle(CpuIndex cpu, PageCount pages, PageCount mapped) {
+bool Commitment::settle(CpuIndex cpu, PageCount pages, PageCount mapped, Judged judged) {
   const PageCount sum = committed();
   if (sum.value() > budget_.load(std::memory_order_relaxed)) {
     uncharge(cpu, pages);
@@ -46,7 +46,7 @@ bool Commitment::settle(CpuIndex cpu, PageCount pages, PageCount mapped) {
     }
     return false;
   }
-  bool permitted = !refuses(pages);
+  bool permitted = judged == Judged::by_the_sum || !refuses(pages);
   if (mode() == Overcommit::never) {
     auto allowed = static_cast<std::int64_t>(limit().value());
     if (is_administrator == nullptr || !is_administrator()) {

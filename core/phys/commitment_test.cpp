@@ -74,6 +74,11 @@ TEST(Commitment, HasTheLimitThatWasSetLast) {
 TEST(Commitment, KeepsABudgetInEveryMode) {
   Commitment commitment(PageCount(1000));
   commitment.set_budget(PageCount(100));
+  commitment.set_budget(PageCount(5000));
+  EXPECT_FALSE(commitment.charge(kCpu, PageCount(1001)));
+  EXPECT_TRUE(commitment.charge_again(kCpu, PageCount(1001), PageCount(0)));
+  commitment.uncharge(kCpu, PageCount(1001));
+  commitment.set_budget(PageCount(100));
   for (const Overcommit mode : {Overcommit::heuristic, Overcommit::always, Overcommit::never}) {
     commitment.set_mode(mode);
     EXPECT_TRUE(commitment.is_strict());

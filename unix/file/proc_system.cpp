@@ -3,6 +3,7 @@
 #include <initializer_list>
 
 #include <vellum/unix/file_caller.hpp>
+#include <vellum/unix/frame_figures.hpp>
 #include <vellum/unix/scratch.hpp>
 
 #include "proc.hpp"
@@ -20,13 +21,7 @@ void kilobytes(TextSink& sink, std::string_view name, std::uint64_t value) {
   sink.left(name, 16).decimal(value, 8).text(" kB\n");
 }
 
-// What frames are used for, in pages. A look at each: nobody pays for it but who asks.
-struct FrameFigures {
-  std::uint64_t anonymous = 0;
-  std::uint64_t files = 0;   // of objects whose pages can be read again
-  std::uint64_t shared = 0;  // of other objects
-  std::uint64_t tables = 0;
-};
+}  // namespace
 
 FrameFigures count_frames(PhysicalMemory& memory) {
   FrameFigures figures;
@@ -48,6 +43,8 @@ FrameFigures count_frames(PhysicalMemory& memory) {
   return figures;
 }
 
+namespace {
+
 Result<void> write_meminfo(Files& files, const ProcSubject& /*subject*/, TextSink& sink) {
   PhysicalMemory& memory = files.virtual_memory().memory;
   const Commitment& commitment = files.virtual_memory().objects.commitment();
@@ -55,7 +52,10 @@ Result<void> write_meminfo(Files& files, const ProcSubject& /*subject*/, TextSin
   const std::uint64_t total = memory.total_count().value();
   const std::uint64_t free = memory.free_count().value();
   const std::uint64_t programs = used.anonymous + used.files + used.shared + used.tables;
-  const std::uint64_t kernel = total - std::min(total, free + programs);
+  const SystemFigures system = system_figures();
+  const MappedFigures mapped = mapped_figures();
+  const std::uint64_t stacks = system.stack_pages;
+  const std::uint64_t kernel = total - std::min(total, free + programs + stacks);
   const auto pages = [&sink](std::string_view name, std::uint64_t count) {
     kilobytes(sink, name, count * kKibPerPage);
   };
@@ -77,15 +77,17 @@ Result<void> write_meminfo(Files& files, const ProcSubject& /*subject*/, TextSin
   pages("Inactive(anon):", used.shared);
   nothing({"Active(file):"});
   pages("Inactive(file):", used.files);
-  nothing({"Unevictable:", "Mlocked:", "SwapTotal:", "SwapFree:", "Zswap:", "Zswapped:", "Dirty:", "Writeback:"});
+  pages("Unevictable:", mapped.locked);
+  pages("Mlocked:", mapped.locked);
+  nothing({"SwapTotal:", "SwapFree:", "Zswap:", "Zswapped:", "Dirty:", "Writeback:"});
   pages("AnonPages:", used.anonymous);
-  nothing({"Mapped:"});
+  pages("Mapped:", mapped.objects);
   pages("Shmem:", used.shared);
   nothing({"KReclaimable:"});
   pages("Slab:", kernel);
   nothing({"SReclaimable:"});
   pages("SUnreclaim:", kernel);
-  nothing({"KernelStack:"});
+  pages("KernelStack:", stacks);
   pages("PageTables:", used.tables);
   nothing({"SecPageTables:", "NFS_Unstable:", "Bounce:", "WritebackTmp:"});
   pages("CommitLimit:", commitment.limit().value());

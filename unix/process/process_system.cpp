@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <vellum/unix/checkpoint.hpp>
+#include <vellum/unix/memory_pressure.hpp>
 #include <vellum/unix/system_lock.hpp>
 
 namespace vellum::unix {
@@ -57,6 +58,7 @@ Result<void> ProcessSystem::run(void (*first)(Thread&), void* argument) {
   Thread* const idle = VELLUM_TRY(threads_.create(*this, nullptr, ProcessId(0)));
   the_system = this;
   memory.objects.commitment().is_administrator = caller_administers;
+  memory.objects.commitment().on_refusal = note_refusal;
   install_scheduler(scheduler);
   memory.may_go_on = checkpoint;
   (void)enter_system();

@@ -4,6 +4,7 @@
 
 #include <vellum/unix/file_caller.hpp>
 #include <vellum/unix/memory_file.hpp>
+#include <vellum/unix/memory_pressure.hpp>
 #include <vellum/unix/process_system.hpp>
 #include <vellum/unix/system_call.hpp>
 #include <vellum/unix/system_lock.hpp>
@@ -285,10 +286,19 @@ Result<std::uint64_t> sys_mprotect(const Arguments& arguments) {
   return 0;
 }
 
+// A refusal by the budget is no error here, and so is told of here.
+std::uint64_t set_break(VirtAddr wanted) {
+  const VirtAddr end = space().set_break(wanted);
+  if (end != wanted) [[unlikely]] {
+    report_refusal();
+  }
+  return end.value();
+}
+
 Result<std::uint64_t> sys_brk(const Arguments& arguments) {
   const VirtAddr wanted = arguments.address(0);
   if (!space().locks_future()) [[likely]] {
-    return space().set_break(wanted).value();
+    return set_break(wanted);
   }
   const LockBudget budget = lock_budget();
   const LockingTurn turn(budget);
@@ -296,7 +306,7 @@ Result<std::uint64_t> sys_brk(const Arguments& arguments) {
   if (wanted > before && !permit_locking(budget, pages_for(wanted - before)).ok()) {
     return before.value();
   }
-  return space().set_break(wanted).value();
+  return set_break(wanted);
 }
 
 Result<std::uint64_t> remap(const Remap& request) {

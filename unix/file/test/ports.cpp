@@ -224,6 +224,7 @@ Result<Path> process_program(ProcessId process) {
   return Errno::no_entry;
 }
 void write_shared_segments(TextSink& sink) { sink.text("       key      shmid\n"); }
+MappedFigures mapped_figures() { return {}; }
 SystemFigures system_figures() { return {.threads = 2, .running = 1, .last_made = ProcessId(9)}; }
 
 }  // namespace vellum::unix

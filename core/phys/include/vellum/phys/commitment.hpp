@@ -33,7 +33,7 @@ class Commitment {
     if (pages.value() <= most_at_once_.load(std::memory_order_relaxed)) [[likely]] {
       return true;
     }
-    return settle(cpu, pages, mapped());
+    return settle(cpu, pages, mapped(), Judged::alone_too);
   }
   [[nodiscard]] bool charge(CpuIndex cpu, PageCount pages) {
     return charge(cpu, pages, [] { return PageCount(0); });
@@ -83,7 +83,8 @@ class Commitment {
     std::atomic<std::int64_t> pages{0};
   };
 
-  [[nodiscard]] bool settle(CpuIndex cpu, PageCount pages, PageCount mapped);
+  enum class Judged : std::uint8_t { alone_too, by_the_sum };
+  [[nodiscard]] bool settle(CpuIndex cpu, PageCount pages, PageCount mapped, Judged judged);
   void update();
 
   const PageCount memory_;
