@@ -228,6 +228,7 @@ typename AddressSpace<F>::Transplanted AddressSpace<F>::transplant(const Region<
   for (Meaning& meaning : meanings) {
     meaning = {.backing = nullptr, .prot = region.prot, .maximum = region.maximum, .traits = region.traits};
   }
+  meanings[0].traits = region.traits.without(Traits::supplied());
   meanings[1].traits = region.traits.without(lock_traits());
   Transplanted result = Transplanted::done;
   for (unsigned i = 0; region.object != nullptr && i < (plan.keeps_source ? 2U : 1U); ++i) {

@@ -157,7 +157,11 @@ Result<void> write_stat(Files& /*files*/, const ProcSubject& /*subject*/, TextSi
     sink.text("cpu").decimal(i);
     write_times(sink, figures.cpus[i]);
   }
-  sink.text("intr 0\nctxt ").decimal(figures.context_switches);
+  std::uint64_t interrupts = 0;
+  for (unsigned i = 0; i < figures.cpu_count; ++i) {
+    interrupts += timer_interrupts(figures, i);
+  }
+  sink.text("intr ").decimal(interrupts).text("\nctxt ").decimal(figures.context_switches);
   sink.text("\nbtime ").decimal(boot);
   sink.text("\nprocesses ").decimal(figures.processes_made);
   sink.text("\nprocs_running ").decimal(figures.running);
@@ -166,28 +170,53 @@ Result<void> write_stat(Files& /*files*/, const ProcSubject& /*subject*/, TextSi
   return {};
 }
 
+// Linux's names, of what is counted here too: pages in use, then events since boot. A frame is given out for a page
+// that is filled, copied or read from a file, or for a table.
 Result<void> write_vmstat(Files& files, const ProcSubject& /*subject*/, TextSink& sink) {
+  const VirtualMemory<Format>& memory = files.virtual_memory();
+  const FrameFigures used = count_frames(files.virtual_memory().memory);
   const SystemFigures figures = system_figures();
-  sink.text("nr_free_pages ").decimal(files.virtual_memory().memory.free_count().value());
-  sink.text("\npgfault ").decimal(figures.faults);
-  sink.text("\npgmajfault ").decimal(figures.major_faults).text("\n");
+  const auto line = [&sink](std::string_view name, std::uint64_t value) {
+    sink.text(name).text(" ").decimal(value).text("\n");
+  };
+  const auto count = [&memory](MemoryEvent event) { return memory.nodes.events().total(event); };
+  line("nr_free_pages", memory.memory.free_count().value());
+  line("nr_zone_inactive_anon", used.shared);
+  line("nr_zone_active_anon", used.anonymous);
+  line("nr_zone_inactive_file", used.files);
+  line("nr_zone_active_file", 0);
+  line("nr_inactive_anon", used.shared);
+  line("nr_active_anon", used.anonymous);
+  line("nr_inactive_file", used.files);
+  line("nr_active_file", 0);
+  line("nr_unevictable", 0);
+  line("nr_anon_pages", used.anonymous);
+  line("nr_file_pages", used.files + used.shared);
+  line("nr_dirty", 0);
+  line("nr_writeback", 0);
+  line("nr_shmem", used.shared);
+  line("nr_page_table_pages", used.tables);
+  line("nr_swapcached", 0);
+  line("pgpgin", 0);
+  line("pgpgout", 0);
+  line("pswpin", count(MemoryEvent::swapped_in));
+  line("pswpout", 0);
+  line("pgfault", figures.faults);
+  line("pgmajfault", figures.major_faults);
+  line("pgreuse", count(MemoryEvent::reused));
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+  for (unsigned cpu = 0; cpu < figures.cpu_count; ++cpu) {
+    sent += figures.flushes_sent[cpu];
+    received += figures.flushes_received[cpu];
+  }
+  line("nr_tlb_remote_flush", sent);
+  line("nr_tlb_remote_flush_received", received);
   return {};
 }
 
 Result<void> write_version(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
   sink.text("Linux version 6.1.0-vellum (vellum) #1 SMP\n");
-  return {};
-}
-
-Result<void> write_cpuinfo(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
-  const unsigned count = system_figures().cpu_count;
-  for (unsigned i = 0; i < count; ++i) {
-    sink.text("processor\t: ").decimal(i);
-    sink.text("\nvendor_id\t: Vellum\ncpu family\t: 6\nmodel\t\t: 0\nmodel name\t: x86-64\nstepping\t: 0\n");
-    sink.text("physical id\t: 0\nsiblings\t: ").decimal(count).text("\ncore id\t\t: ").decimal(i);
-    sink.text("\ncpu cores\t: ").decimal(count);
-    sink.text("\nflags\t\t: fpu tsc cx8 cmov mmx fxsr sse sse2 syscall nx lm\naddress sizes\t: 48 bits virtual\n\n");
-  }
   return {};
 }
 
@@ -306,6 +335,7 @@ constexpr ProcSpec kSystemTable[] = {
     {.name = "vmstat", .write = write_vmstat},
     {.name = "version", .write = write_version},
     {.name = "cpuinfo", .write = write_cpuinfo},
+    {.name = "interrupts", .write = write_interrupts},
     {.name = "filesystems", .write = write_filesystems},
     {.name = "devices", .write = write_devices},
     {.name = "cmdline", .write = write_command_line},

@@ -114,6 +114,7 @@ void write_flags(const Region<Format>& region, TextSink& sink) {
                         {region.maximum.can_execute(), "me"},
                         {is_shared, "ms"},
                         {region.traits.is_growing_down(), "gd"},
+                        {region.traits.is_supplied(), "um"},
                         {region.traits.is_locked(), "lo"},
                         {region.traits.is_left_out_of_forks(), "dc"},
                         {region.traits.is_locked_on_fault(), "lf"},

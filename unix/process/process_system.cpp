@@ -212,6 +212,7 @@ void ProcessSystem::rename_thread(Thread& thread, ProcessId id) {
 
 void ProcessSystem::release(Program& program) {
   if (program.references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    user_faults.forget(program);
     program.space.destroy();
     programs.destroy(&program);
   }
@@ -226,6 +227,19 @@ void Process::set_name(std::string_view path) {
   const std::size_t size = std::min(base.size(), sizeof(name) - 1);
   std::copy_n(base.data(), size, name);
   std::fill(name + size, std::end(name), '\0');
+}
+
+void Process::commit(const Credentials& changed) {
+  const bool is_another = changed.user.effective != credentials.user.effective ||
+                          changed.group.effective != credentials.group.effective ||
+                          changed.user.file_system != credentials.user.file_system ||
+                          changed.group.file_system != credentials.group.file_system ||
+                          !changed.capabilities.permitted.within(credentials.capabilities.permitted);
+  credentials = changed;
+  if (is_another) {
+    dumpable = false;
+    parent_death_signal = {};
+  }
 }
 
 void Usage::add(const Usage& other) {

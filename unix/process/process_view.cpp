@@ -246,6 +246,9 @@ SystemFigures system_figures() {
   for (CpuMask rest = system.scheduler.online(); rest != 0; rest &= rest - 1) {
     const auto cpu = static_cast<unsigned>(std::countr_zero(rest));
     const std::uint64_t busy = std::min(system.scheduler.busy_ticks(cpu), ticks);
+    const FlushCounts flushes = flush_counts(cpu);
+    figures.flushes_sent[figures.cpu_count] = flushes.sent;
+    figures.flushes_received[figures.cpu_count] = flushes.received;
     figures.cpus[figures.cpu_count++] = {.user = kTickLength * busy, .idle = kTickLength * (ticks - busy)};
   }
   figures.context_switches = system.scheduler.switches();

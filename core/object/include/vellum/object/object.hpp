@@ -19,6 +19,7 @@
 // Never: asks the pager with a lock held; knows addresses (mappings do); reclaims pages by itself.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 
@@ -71,6 +72,23 @@ class alignas(16) MemoryObject {  // as owner of frames
   // A page that is in memory, retained once for the caller; for a write it is marked dirty. Does not sleep; callable
   // with a space's node lock held, inside an epoch section. Nothing where the page is not in memory or beyond the end.
   [[nodiscard]] std::optional<Pfn> lookup(PageIndex index, Access access);
+  // The same for reading, of each page of a range that one table holds: visit(PageIndex, Pfn) for those in memory,
+  // with the table locked; what it keeps, it is to retain. It does not sleep.
+  template <class Visit>
+  void look_up_each(IndexRange range, Visit visit) {
+    Node* const leaf = find_table(range.start(), 1);
+    if (leaf == nullptr) {
+      return;
+    }
+    const LockGuard guard(leaf->lock);
+    const PageIndex end = std::min(range.end(), PageIndex(page_count().value()));
+    for (PageIndex index = range.start(); index < end; index += PageCount(1)) {
+      const Entry entry = tables_.load(*leaf, tables_.slot_of(*leaf, Vpn(index.value())));
+      if (entry.bits != 0) {
+        visit(index, EntryCodec<F>::frame(entry, 1));
+      }
+    }
+  }
   // Whether a page is in memory. Inside an epoch section.
   [[nodiscard]] bool is_resident(PageIndex index) const;
   // Brings a page into memory (or finds it there), and its pager's neighbours of it where memory is plenty. Outside of
@@ -157,6 +175,7 @@ class alignas(16) MemoryObject {  // as owner of frames
   [[nodiscard]] std::optional<Pfn> clean(PageIndex index);
   template <class Visitor>
   void for_each_mapping_of(IndexRange range, Visitor visit) VELLUM_REQUIRES(lock_);
+  [[nodiscard]] PageCount resident_below(Node& node);
   template <class Visitor>
   bool for_each_page(Node& node, IndexRange range, Visitor& visit);
 

@@ -71,6 +71,9 @@ class Traits {
   // Memory for it is promised: counted for as long as it is mapped, also while it may not be written.
   [[nodiscard]] static constexpr Traits reserved() { return Traits(256); }
   [[nodiscard]] constexpr bool is_reserved() const { return (bits_ & 256U) != 0; }
+  // A page that was never touched, or was discarded, is for somebody to supply: a fault waits for it.
+  [[nodiscard]] static constexpr Traits supplied() { return Traits(512); }
+  [[nodiscard]] constexpr bool is_supplied() const { return (bits_ & 512U) != 0; }
 
   constexpr bool operator==(const Traits&) const = default;
   [[nodiscard]] constexpr Traits without(Traits other) const {

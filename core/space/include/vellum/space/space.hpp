@@ -42,6 +42,7 @@ enum class FaultVerdict : std::uint8_t {
   access_denied,  // SIGSEGV, SEGV_ACCERR: what is mapped there does not permit it
   bus_error,      // SIGBUS: beyond the end of the file, or the file cannot be read
   out_of_memory,  // no page for it; nothing changed
+  missing,        // the page is for somebody to supply (Traits::supplied)
 };
 
 enum class Placement : std::uint8_t {
@@ -189,6 +190,9 @@ class AddressSpace : public FamilyMember<F> {
   // changes. Costs what differs between the two, not their size. What is mapped shared shows its object as it is now.
   // Errors: invalid (another family, or the space itself), no_memory; nothing changed.
   [[nodiscard]] Result<void> restore(AddressSpace& snapshot);
+  // UFFDIO_COPY's part: puts a page of these contents (none: zeros) where Traits::supplied says that somebody would.
+  // Errors: no_entry (nothing is mapped there, or nobody is to supply it), exists (a page is there), no_memory.
+  [[nodiscard]] Result<void> supply(VirtAddr page, std::optional<std::span<const std::byte, kPageSize>> contents);
   // A program's access was refused by the hardware. `address` may be any.
   [[nodiscard]] FaultVerdict fault(VirtAddr address, Access access);
 
@@ -355,6 +359,9 @@ class AddressSpace : public FamilyMember<F> {
                                               const Meaning (&meanings)[2], DroppedBackings& dropped);
   [[nodiscard]] static bool still_means(Cursor<F>& cursor, const Region<F>& region, VpnRange pages);
 
+  // brk.cpp
+  [[nodiscard]] bool has_room_for_heap(Vpn from, Vpn to);
+
   // prune.cpp
   [[nodiscard]] std::optional<Vpn> note_emptied(CpuIndex cpu, Vpn page);
   void prune(Vpn page);
@@ -388,7 +395,7 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Result<void> settle_marks();
 
   // fault.cpp
-  enum class Step : std::uint8_t { done, again, settle, open, populate, swap_in, no_memory };
+  enum class Step : std::uint8_t { done, again, settle, open, populate, swap_in, missing, exists, no_memory };
   struct Walk;
   struct Attempt;
   [[nodiscard]] Walk descend(Vpn page) const;
@@ -400,12 +407,16 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Step fill_empty(Attempt& attempt, Node& leaf, const Walk& walk, const Meaning& meaning)
       VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Step fill_from_object(Attempt& attempt, Node& leaf, const Meaning& meaning) VELLUM_REQUIRES(leaf.lock);
+  void fill_around(Attempt& attempt, Node& leaf, const Mapping<F>& mapping, EntryRights rights)
+      VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Step upgrade(Attempt& attempt, Node& leaf, const Walk& walk, const Meaning& meaning, Entry entry)
       VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Step copy_page(Attempt& attempt, Node& leaf, const Meaning& meaning, Pfn from)
       VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Result<void> swap_in(Vpn page, SwapSlot slot);
   void enter_swapped_in(Vpn page, SwapSlot slot, Pfn frame);
+  // supply.cpp
+  [[nodiscard]] Result<void> enter_supplied(Vpn page, Pfn frame);
   // short_fault.cpp
   struct Covered {
     Meaning meaning;
@@ -424,7 +435,8 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] bool fill_in_order(Node& leaf, unsigned slot, unsigned last, Prot prot, CpuIndex cpu)
       VELLUM_REQUIRES(leaf.lock);
   void enter_zero_page(Node& leaf, unsigned slot, Prot prot, CpuIndex cpu) VELLUM_REQUIRES(leaf.lock);
-  void enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights) VELLUM_REQUIRES(leaf.lock);
+  void enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights, bool present = true)
+      VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Result<void> open_path(Vpn page, TlbGather<F>& gather);
   void allow_links(Vpn page);
   void reload_root();
@@ -453,6 +465,7 @@ class AddressSpace : public FamilyMember<F> {
   enum class Hold : std::uint8_t { nothing, object };
   [[nodiscard]] bool is_resident_in(const Region<F>& region, Vpn page) const;
   [[nodiscard]] std::optional<Region<F>> find_region(VirtAddr from, Hold hold);
+  [[nodiscard]] std::optional<Region<F>> region_in_leaf(Vpn page, Hold hold);
   void add_residence(Node& node, Residence& sum);
   std::uint64_t check_node(Node& node, const Meaning* above, bool exclusive);
 

@@ -62,6 +62,9 @@ struct SystemFigures {
   static constexpr unsigned kMostCpus = 16;
   unsigned cpu_count = 1;
   CpuTimes cpus[kMostCpus] = {};  // those that take part, first
+  // Of the same CPUs: how often they made others drop translations, and did so for others.
+  std::uint64_t flushes_sent[kMostCpus] = {};
+  std::uint64_t flushes_received[kMostCpus] = {};
   std::uint64_t context_switches = 0;
   std::uint64_t processes_made = 0;
   std::uint64_t threads = 0;

@@ -25,6 +25,7 @@
 #include <vellum/unix/shared_segments.hpp>
 #include <vellum/unix/terminal.hpp>
 #include <vellum/unix/timer.hpp>
+#include <vellum/unix/user_faults.hpp>
 
 namespace vellum::unix {
 
@@ -107,6 +108,7 @@ class ProcessSystem {
   Scheduler scheduler;
   FutexTable futexes;
   SharedSegments segments;
+  UserFaults user_faults;
   PendingSignals::Cache queued_signals;
   TypedCache<Program> programs;
 
