@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <vellum/unix/checkpoint.hpp>
+#include <vellum/unix/memory_pressure.hpp>
 #include <vellum/unix/system_lock.hpp>
 
 namespace vellum::unix {
@@ -43,9 +44,22 @@ ProcessSystem::ProcessSystem(const SystemConfig& config)
       threads_("thread", config.source, config.memory.memory.machine()),
       processes_("process", config.source, config.memory.memory.machine()) {}
 
+namespace {
+
+// Asked with locks of tables held, below which process_lock may not be taken: what another thread of the process
+// changes just then is seen or not.
+bool caller_administers() VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+  const Process* const process = this_thread().process;
+  return process == nullptr || process->credentials.capabilities.effective.has(Capability::administer);
+}
+
+}  // namespace
+
 Result<void> ProcessSystem::run(void (*first)(Thread&), void* argument) {
   Thread* const idle = VELLUM_TRY(threads_.create(*this, nullptr, ProcessId(0)));
   the_system = this;
+  memory.objects.commitment().is_administrator = caller_administers;
+  memory.objects.commitment().on_refusal = note_refusal;
   install_scheduler(scheduler);
   memory.may_go_on = checkpoint;
   (void)enter_system();
