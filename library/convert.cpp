@@ -26,6 +26,10 @@ Error error_of(Errno error) {
       return {.code = Errc::overflow};
     case Errno::out_of_range:
       return {.code = Errc::out_of_range};
+    case Errno::bad_address:
+      return {.code = Errc::bad_address};
+    case Errno::try_again:
+      return {.code = Errc::try_again};
     case Errno::io_error:
     case Errno::no_space:
       return {.code = Errc::io_error};
@@ -44,6 +48,7 @@ Error error_of(const vellum::hosted::Fault& fault, FaultVerdict verdict) {
   }
   switch (verdict) {
     case FaultVerdict::resolved:
+    case FaultVerdict::missing:  // no space of the library has such pages
     case FaultVerdict::no_mapping:
       error.code = Errc::no_mapping;
       break;

@@ -27,7 +27,7 @@ FUZZ_SECONDS = 60
 # The long runs of the fuzzers' random drivers, in the optimised build: so many operations, or as many as fit the time (of
 # those that now stand only the object caches', which look through whole slabs after each operation, need more).
 RANDOM_OPERATIONS = 20_000_000
-RANDOM_SECONDS = 100
+RANDOM_SECONDS = 60
 RANDOM_TIMEOUT = RANDOM_SECONDS + 60
 
 
@@ -186,7 +186,7 @@ def main():
         step("Debian's programs as on Linux", test_module, debian_test, int(JOBS))
         step("long random runs, optimised", random_runs)
         step("programs on Linux", programs.on_linux)
-        step("random system calls: ten million, or 300 s", programs.on_vellum_long)
+        step("random system calls: ten million, or 200 s", programs.on_vellum_long)
         step_preset("tsan", "thread sanitizer")
         if step("build fuzz: libFuzzer", build, "fuzz"):
             step(f"each fuzzer for {FUZZ_SECONDS} s", fuzz)

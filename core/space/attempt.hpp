@@ -21,6 +21,8 @@ struct AddressSpace<F>::Attempt {
   Vpn page;
   Access access;
   TlbGather<F>& gather;
+  // What to put where nothing is, instead of zeros: the caller's until Step::done.
+  std::optional<Pfn> supplied{};
   // For Step::populate: the object, retained, and its page.
   MemoryObject<F>* object = nullptr;
   PageIndex index{0};

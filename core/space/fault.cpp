@@ -59,6 +59,8 @@ FaultVerdict AddressSpace<F>::fault(VirtAddr address, Access access) {
         }
         break;
       }
+      case Step::missing:
+        return FaultVerdict::missing;
       case Step::settle:
         switch (settle(page, access)) {
           case Settled::permitted:
@@ -73,6 +75,7 @@ FaultVerdict AddressSpace<F>::fault(VirtAddr address, Access access) {
         break;
       case Step::again:
       case Step::open:
+      case Step::exists:
         break;
     }
   }
@@ -141,16 +144,21 @@ typename AddressSpace<F>::Step AddressSpace<F>::attempt(Attempt& attempt) {
   if (!leads_to(attempt.page, node)) {
     return Step::again;
   }
-  if (!meaning || !permits(meaning->prot, attempt.access)) {
+  if (attempt.supplied ? !meaning || !meaning->traits.is_supplied()
+                       : !meaning || !permits(meaning->prot, attempt.access)) {
     return Step::settle;
   }
   if (node.level > 1) {
     return add_table(attempt, node, walk, *meaning);
   }
-  if (!walk.links_present || (attempt.access == Access::execute && !walk.links.execute)) {
+  const bool is_out_of_reach = attempt.supplied && meaning->prot.is_none();  // nobody would come to the page anyway
+  if ((!walk.links_present && !is_out_of_reach) || (attempt.access == Access::execute && !walk.links.execute)) {
     return Step::open;
   }
   const Entry entry = tables_.load(node, tables_.slot_of(node, attempt.page));
+  if (attempt.supplied && entry.bits != 0) {
+    return Step::exists;
+  }
   switch (tables_.state(entry, node)) {
     case EntryState::empty:
       return fill_empty(attempt, node, walk, *meaning);
@@ -233,14 +241,24 @@ typename AddressSpace<F>::Step AddressSpace<F>::add_table(Attempt& attempt, Node
 template <PageTableFormat F>
 typename AddressSpace<F>::Step AddressSpace<F>::fill_empty(Attempt& attempt, Node& leaf, const Walk& walk,
                                                            const Meaning& meaning) {
+  if (meaning.traits.is_supplied() && !attempt.supplied) {
+    return Step::missing;
+  }
   const bool write = attempt.access == Access::write;
-  if (write && (!walk.exclusive || !walk.links.write) && !leaf.object_owned) {
+  const bool links_suffice = walk.links.write || attempt.supplied;
+  if (write && (!walk.exclusive || !links_suffice) && !leaf.object_owned) {
     return Step::open;
   }
   if (meaning.backing != nullptr) {
     return fill_from_object(attempt, leaf, meaning);
   }
   const unsigned slot = tables_.slot_of(leaf, attempt.page);
+  if (attempt.supplied) {
+    EntryRights rights = tables_.allowed(meaning.prot);
+    rights.write = rights.write && *attempt.supplied != system_.zero_frame();
+    enter_page(leaf, slot, *attempt.supplied, rights, !meaning.prot.is_none());
+    return Step::done;
+  }
   if (!write) {
     enter_zero_page(leaf, slot, meaning.prot, attempt.gather.cpu());
     return Step::done;
@@ -415,21 +433,23 @@ void AddressSpace<F>::enter_zero_page(Node& leaf, unsigned slot, Prot prot, CpuI
   system_.nodes.count(cpu, MemoryEvent::zero_shared);
 }
 
-// A new page in an empty entry of a leaf.
+// A new page in an empty entry of a leaf; or there, but not to be used.
 template <PageTableFormat F>
-void AddressSpace<F>::enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights) {
+void AddressSpace<F>::enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights, bool present) {
   ++leaf.live;
   if (frame != system_.zero_frame()) {
     ++leaf.resident;
   }
   leaf.granted |= tables_.grant_bits(rights);
-  tables_.set(leaf, slot, EntryCodec<F>::page(frame, 1, rights));
+  const Entry entry = EntryCodec<F>::page(frame, 1, rights);
+  tables_.set(leaf, slot, present ? entry : EntryCodec<F>::with(entry, 1, rights, false));
 }
 
 #define VELLUM_COMPILE(F)                                                          \
   template FaultVerdict AddressSpace<F>::fault(VirtAddr, Access);                  \
   template typename AddressSpace<F>::Walk AddressSpace<F>::descend(Vpn) const;     \
   template bool AddressSpace<F>::leads_to(Vpn, const Node&) const;                 \
+  template typename AddressSpace<F>::Step AddressSpace<F>::attempt(Attempt&);      \
   template void AddressSpace<F>::enter_zero_page(Node&, unsigned, Prot, CpuIndex); \
   template typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt&, Node&, const Walk&, const Meaning&, Entry);
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)

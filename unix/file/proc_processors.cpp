@@ -128,7 +128,11 @@ Result<void> write_interrupts(Files& /*files*/, const ProcSubject& /*subject*/, 
   for (unsigned cpu = 0; cpu < figures.cpu_count; ++cpu) {
     sink.decimal(timer_interrupts(figures, cpu), 10).text(" ");
   }
-  sink.text("  Local timer interrupts\n");
+  sink.text("  Local timer interrupts\nTLB: ");
+  for (unsigned cpu = 0; cpu < figures.cpu_count; ++cpu) {
+    sink.decimal(figures.flushes_received[cpu], 10).text(" ");
+  }
+  sink.text("  TLB shootdowns\n");
   return {};
 }
 

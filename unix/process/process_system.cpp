@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <vellum/unix/checkpoint.hpp>
+#include <vellum/unix/memory_pressure.hpp>
 #include <vellum/unix/system_lock.hpp>
 
 namespace vellum::unix {
@@ -42,10 +44,24 @@ ProcessSystem::ProcessSystem(const SystemConfig& config)
       threads_("thread", config.source, config.memory.memory.machine()),
       processes_("process", config.source, config.memory.memory.machine()) {}
 
+namespace {
+
+// Asked with locks of tables held, below which process_lock may not be taken: what another thread of the process
+// changes just then is seen or not.
+bool caller_administers() VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+  const Process* const process = this_thread().process;
+  return process == nullptr || process->credentials.capabilities.effective.has(Capability::administer);
+}
+
+}  // namespace
+
 Result<void> ProcessSystem::run(void (*first)(Thread&), void* argument) {
   Thread* const idle = VELLUM_TRY(threads_.create(*this, nullptr, ProcessId(0)));
   the_system = this;
+  memory.objects.commitment().is_administrator = caller_administers;
+  memory.objects.commitment().on_refusal = note_refusal;
   install_scheduler(scheduler);
+  memory.may_go_on = checkpoint;
   (void)enter_system();
   VELLUM_TRY(start_other_cpus([] {
     ProcessSystem& system = *the_system;
@@ -197,6 +213,7 @@ void ProcessSystem::rename_thread(Thread& thread, ProcessId id) {
 
 void ProcessSystem::release(Program& program) {
   if (program.references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    user_faults.forget(program);
     program.space.destroy();
     programs.destroy(&program);
   }
@@ -211,6 +228,19 @@ void Process::set_name(std::string_view path) {
   const std::size_t size = std::min(base.size(), sizeof(name) - 1);
   std::copy_n(base.data(), size, name);
   std::fill(name + size, std::end(name), '\0');
+}
+
+void Process::commit(const Credentials& changed) {
+  const bool is_another = changed.user.effective != credentials.user.effective ||
+                          changed.group.effective != credentials.group.effective ||
+                          changed.user.file_system != credentials.user.file_system ||
+                          changed.group.file_system != credentials.group.file_system ||
+                          !changed.capabilities.permitted.within(credentials.capabilities.permitted);
+  credentials = changed;
+  if (is_another) {
+    dumpable = false;
+    parent_death_signal = {};
+  }
 }
 
 void Usage::add(const Usage& other) {

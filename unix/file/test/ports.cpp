@@ -4,6 +4,7 @@
 #include <cstring>
 #include <mutex>
 
+#include <vellum/unix/checkpoint.hpp>
 #include <vellum/unix/process_view.hpp>
 #include <vellum/unix/system_lock.hpp>
 
@@ -99,6 +100,7 @@ void unblock(Thread& /*thread*/) {
 
 bool enter_system() { return false; }
 void leave_system() {}
+bool checkpoint() { return true; }
 
 Nanoseconds monotonic_now() {
   return Nanoseconds(static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
@@ -221,8 +223,8 @@ Result<Path> process_program(ProcessId process) {
   VELLUM_TRY(process_owner(process));
   return Errno::no_entry;
 }
-std::uint64_t committed_pages() { return 100; }
 void write_shared_segments(TextSink& sink) { sink.text("       key      shmid\n"); }
+MappedFigures mapped_figures() { return {}; }
 SystemFigures system_figures() { return {.threads = 2, .running = 1, .last_made = ProcessId(9)}; }
 
 }  // namespace vellum::unix

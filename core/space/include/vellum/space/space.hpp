@@ -20,8 +20,10 @@
 // means in a node that others reach too.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
+#include <span>
 
 #include <vellum/base/lock.hpp>
 #include <vellum/object/object.hpp>
@@ -40,6 +42,7 @@ enum class FaultVerdict : std::uint8_t {
   access_denied,  // SIGSEGV, SEGV_ACCERR: what is mapped there does not permit it
   bus_error,      // SIGBUS: beyond the end of the file, or the file cannot be read
   out_of_memory,  // no page for it; nothing changed
+  missing,        // the page is for somebody to supply (Traits::supplied)
 };
 
 enum class Placement : std::uint8_t {
@@ -160,7 +163,8 @@ class AddressSpace : public FamilyMember<F> {
   // The part of madvise(2) that fork heeds, and munlock(2). Errors as of discard().
   [[nodiscard]] Result<void> mark(VirtRange range, const Marking& marking);
   // mlock(2): marks, and brings in. How much may be locked is for the caller to see to. Errors: no_memory (a gap; what
-  // may not be touched, or is beyond its file; out of pages for tables), try_again (out of pages).
+  // may not be touched, or is beyond its file; out of pages for tables), try_again (out of pages), interrupted
+  // (VirtualMemory::may_go_on; it is marked).
   [[nodiscard]] Result<void> lock_memory(VirtRange range, LockMemory how);
   // mlockall(2), munlockall(2): all that is mapped (nothing: as it is), and all that will be.
   void lock_all(std::optional<LockMemory> current, LockMemory future);
@@ -180,10 +184,15 @@ class AddressSpace : public FamilyMember<F> {
   VirtAddr set_break(VirtAddr end);
   // fork(2)'s part: a space that is a copy of this one. Costs nothing for each page. Error: no_memory; nothing changed.
   [[nodiscard]] Result<AddressSpace*> fork();
-  // Makes the space mean and contain what `snapshot` does, a fork of it (or of its family) that no CPU runs and nobody
+  // A copy for restore(): as a fork, with all that a child is not to have. Error: no_memory; nothing changed.
+  [[nodiscard]] Result<AddressSpace*> snapshot();
+  // Makes the space mean and contain what `snapshot` does, a copy of it (or of its family) that no CPU runs and nobody
   // changes. Costs what differs between the two, not their size. What is mapped shared shows its object as it is now.
   // Errors: invalid (another family, or the space itself), no_memory; nothing changed.
   [[nodiscard]] Result<void> restore(AddressSpace& snapshot);
+  // UFFDIO_COPY's part: puts a page of these contents (none: zeros) where Traits::supplied says that somebody would.
+  // Errors: no_entry (nothing is mapped there, or nobody is to supply it), exists (a page is there), no_memory.
+  [[nodiscard]] Result<void> supply(VirtAddr page, std::optional<std::span<const std::byte, kPageSize>> contents);
   // A program's access was refused by the hardware. `address` may be any.
   [[nodiscard]] FaultVerdict fault(VirtAddr address, Access access);
 
@@ -198,8 +207,13 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] bool is_resident(VirtAddr address);
   // Pages that are locked. Takes as long as there are mappings.
   [[nodiscard]] PageCount locked();
+  // mincore(2): 1 for each page of the range that is in memory, 0 for others. Returns how many from the start on are
+  // mapped, and written to.
+  [[nodiscard]] PageCount list_resident(VirtRange range, std::span<std::uint8_t> into);
   // Pages that mean something. Exact when quiescent.
   [[nodiscard]] PageCount mapped() const;
+  // Pages among them that are promised (Traits::reserved). Exact when quiescent.
+  [[nodiscard]] PageCount reserved() const;
   // Frames that the tree names (a frame that two pages name counts twice; the page of zeros does not count), and
   // tables.
   struct Residence {
@@ -223,6 +237,7 @@ class AddressSpace : public FamilyMember<F> {
   // One for each CPU, on lines of its own.
   struct alignas(kCacheLine) PerCpu {
     std::atomic<std::int64_t> mapped{0};
+    std::atomic<std::int64_t> reserved{0};
     LeafPath<F> path;  // only for the CPU itself, inside a section
     // Where unmapping left an empty table behind: it may be wanted again at once, so the last few are kept. Only for
     // the CPU itself, inside a section.
@@ -241,6 +256,32 @@ class AddressSpace : public FamilyMember<F> {
   void count_mapped(CpuIndex cpu, std::int64_t pages) {
     per_cpu_[cpu.value() % VirtualMemory<F>::kMostSlots].mapped.fetch_add(pages, std::memory_order_relaxed);
   }
+  void count_reserved(CpuIndex cpu, std::int64_t pages) {
+    per_cpu_[cpu.value() % VirtualMemory<F>::kMostSlots].reserved.fetch_add(pages, std::memory_order_relaxed);
+  }
+  // What was unmapped is gone, and promised no more.
+  void count_lost(CpuIndex cpu, const MeaningSum& lost) {
+    count_mapped(cpu, -static_cast<std::int64_t>(lost.all));
+    if (lost.reserved != 0) {
+      count_reserved(cpu, -static_cast<std::int64_t>(lost.reserved));
+      commitment().uncharge(cpu, PageCount(lost.reserved));
+    }
+  }
+  // Promises pages, where `traits` say that they are reserved. False: refused.
+  [[nodiscard]] bool reserve(CpuIndex cpu, Traits traits, PageCount pages) {
+    if (!traits.is_reserved()) {
+      return true;
+    }
+    if (!commitment().charge(cpu, pages, [this] { return mapped(); })) {
+      return false;
+    }
+    count_reserved(cpu, static_cast<std::int64_t>(pages.value()));
+    return true;
+  }
+  void unreserve(CpuIndex cpu, Traits traits, PageCount pages) {
+    count_lost(cpu, {.all = 0, .reserved = traits.is_reserved() ? pages.value() : 0});
+  }
+  [[nodiscard]] Commitment& commitment() const { return system_.objects.commitment(); }
 
   [[nodiscard]] static Result<AddressSpace*> create_in(VirtualMemory<F>& system, const SpaceLayout& layout,
                                                        Family<F>& family);
@@ -275,10 +316,26 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] static PageCount alignment_of(PageCount pages);
   [[nodiscard]] std::optional<Vpn> place(Vpn top, PageCount pages, PageCount alignment, PageCount phase) const;
   [[nodiscard]] std::optional<Vpn> find_gap(PageCount pages, PageCount alignment, PageCount phase);
-  [[nodiscard]] bool exceeds_commit(PageCount pages) const { return pages > system_.memory.total_count(); }
+  // What is mapped, with what it is to be known as: whether it is to be reserved.
+  [[nodiscard]] Traits promised(const Request& request) const;
   [[nodiscard]] bool exceeds_size(PageCount more) const;
-  [[nodiscard]] static PageCount mapped_in(Cursor<F>& cursor, VpnRange pages);
+  [[nodiscard]] static MeaningSum meant_in(Cursor<F>& cursor, VpnRange pages);
   void populate(VpnRange pages, const Request& request);
+  // Calls visit(piece) -> Result<void> for pieces that do not cross a multiple of VirtualMemory::kPiece, and between
+  // them asks whether it is to go on. Errors: visit's; interrupted.
+  template <class Visitor>
+  [[nodiscard]] Result<void> in_pieces(VpnRange pages, Visitor visit) {
+    constexpr std::uint64_t kPiece = VirtualMemory<F>::kPiece.value();
+    for (Vpn at = pages.start(); at < pages.end();) {
+      const Vpn end = std::min(Vpn((at.value() / kPiece + 1) * kPiece), pages.end());
+      VELLUM_TRY(visit(VpnRange::between(at, end)));
+      at = end;
+      if (at < pages.end() && !system_.go_on()) {
+        return Errno::interrupted;
+      }
+    }
+    return {};
+  }
   [[nodiscard]] bool has_page(Vpn page, Access access);
 
   // remap.cpp
@@ -288,7 +345,6 @@ class AddressSpace : public FamilyMember<F> {
     bool keeps_source;
   };
   enum class Transplanted : std::uint8_t { done, target_taken, source_changed, no_memory };
-  [[nodiscard]] static bool is_counted(const Region<F>& region);
   [[nodiscard]] static Request request_like(const Region<F>& region, VirtAddr address);
   [[nodiscard]] Result<void> cut_off(VirtAddr address, PageCount old_pages, PageCount new_pages);
   [[nodiscard]] Result<void> permits_growth(const Region<F>& region, VirtAddr address, PageCount old_pages,
@@ -313,11 +369,13 @@ class AddressSpace : public FamilyMember<F> {
   // protect.cpp
   struct Permitted {
     PageCount pages;
+    PageCount promised;  // of those
     Result<void> then;
   };
-  [[nodiscard]] Result<void> permits_change(const Meaning& meaning, Prot prot, PageCount pages) const;
-  [[nodiscard]] Permitted permitted_part(Cursor<F>& cursor, VpnRange pages, Prot prot,
-                                         std::optional<PageCount> data) const;
+  [[nodiscard]] Result<void> permits_change(const Meaning& meaning, Prot prot, PageCount region, PageCount part,
+                                            CpuIndex cpu);
+  [[nodiscard]] Permitted permitted_part(Cursor<F>& cursor, VpnRange pages, Prot prot, std::optional<PageCount> data,
+                                         CpuIndex cpu);
 
   // discard.cpp, marks.cpp
   [[nodiscard]] static Result<void> permits_discard(const Meaning& meaning, Discard how);
@@ -331,12 +389,13 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] static Traits traits_of(LockMemory how);
   [[nodiscard]] static constexpr Traits lock_traits() { return Traits::locked() | Traits::locked_on_fault(); }
   [[nodiscard]] Result<void> bring_in(VirtRange range);
+  [[nodiscard]] Result<void> bring_in_pieces(VirtRange range);
   void bring_in_locked(VirtRange range);
   [[nodiscard]] PageCount sum_of(bool (*counts)(const Meaning&));
   [[nodiscard]] Result<void> settle_marks();
 
   // fault.cpp
-  enum class Step : std::uint8_t { done, again, settle, open, populate, swap_in, no_memory };
+  enum class Step : std::uint8_t { done, again, settle, open, populate, swap_in, missing, exists, no_memory };
   struct Walk;
   struct Attempt;
   [[nodiscard]] Walk descend(Vpn page) const;
@@ -356,6 +415,8 @@ class AddressSpace : public FamilyMember<F> {
       VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Result<void> swap_in(Vpn page, SwapSlot slot);
   void enter_swapped_in(Vpn page, SwapSlot slot, Pfn frame);
+  // supply.cpp
+  [[nodiscard]] Result<void> enter_supplied(Vpn page, Pfn frame);
   // short_fault.cpp
   struct Covered {
     Meaning meaning;
@@ -374,7 +435,8 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] bool fill_in_order(Node& leaf, unsigned slot, unsigned last, Prot prot, CpuIndex cpu)
       VELLUM_REQUIRES(leaf.lock);
   void enter_zero_page(Node& leaf, unsigned slot, Prot prot, CpuIndex cpu) VELLUM_REQUIRES(leaf.lock);
-  void enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights) VELLUM_REQUIRES(leaf.lock);
+  void enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights, bool present = true)
+      VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Result<void> open_path(Vpn page, TlbGather<F>& gather);
   void allow_links(Vpn page);
   void reload_root();
@@ -384,6 +446,8 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Settled grow_down(Cursor<F>& cursor, Vpn page, PageCount locked_before, CpuIndex cpu);
 
   // fork.cpp
+  [[nodiscard]] bool promise_again_to(AddressSpace& child, PageCount left_out, CpuIndex cpu);
+  [[nodiscard]] Result<AddressSpace*> copy();
   [[nodiscard]] Result<void> share_root_with(AddressSpace& child);
 
   // restore.cpp
@@ -399,6 +463,7 @@ class AddressSpace : public FamilyMember<F> {
   // query.cpp
   class HeldRegion;
   enum class Hold : std::uint8_t { nothing, object };
+  [[nodiscard]] bool is_resident_in(const Region<F>& region, Vpn page) const;
   [[nodiscard]] std::optional<Region<F>> find_region(VirtAddr from, Hold hold);
   [[nodiscard]] std::optional<Region<F>> region_in_leaf(Vpn page, Hold hold);
   void add_residence(Node& node, Residence& sum);

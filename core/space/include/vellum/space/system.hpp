@@ -44,11 +44,17 @@ class VirtualMemory {
   // How many pages a fault may fill where a program fills its memory in order. A power of two; 1: never more than one.
   unsigned most_in_order = 16;
 
+  // Asked by operations that take long, between pieces of kPiece, with no lock held and outside of sections: who made
+  // the system may let others go first. False: the operation is to end where it is. Null: nobody waits.
+  bool (*may_go_on)() = nullptr;
+  static constexpr PageCount kPiece{512};
+  [[nodiscard]] bool go_on() const { return may_go_on == nullptr || may_go_on(); }
+
   // The page that reads of untouched anonymous memory share.
   [[nodiscard]] Pfn zero_frame() const { return zero_frame_; }
   // Slots of what a space has for each CPU; beyond so many, CPUs share them.
   static constexpr unsigned kMostSlots = 64;
-  static constexpr ByteCount kSlotSize{2 * kCacheLine};
+  static constexpr ByteCount kSlotSize{(F::kLevels > 4 ? 3 : 2) * kCacheLine};
   [[nodiscard]] unsigned slot_count() const {
     const unsigned cpus = memory.machine().cpu_count();
     return cpus < kMostSlots ? cpus : kMostSlots;

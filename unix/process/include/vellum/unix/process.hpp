@@ -138,9 +138,9 @@ class Process final {
   Credentials credentials VELLUM_GUARDED_BY(process_lock);
   Limits limits VELLUM_GUARDED_BY(process_lock);
   char name[16] = {};              // o: as the kernel calls it (comm)
-  bool dumpable = true;            // o
+  bool dumpable = true;            // o, p
   bool no_new_privileges = false;  // o: exec grants none (PR_SET_NO_NEW_PRIVS)
-  Signal parent_death_signal;      // o: 0: none
+  Signal parent_death_signal;      // o, p; 0: none
   // The system depends on it (init): it dies of no signal that it did not ask for or cause.
   bool unkillable VELLUM_GUARDED_BY(process_lock) = false;
 
@@ -163,6 +163,9 @@ class Process final {
   [[nodiscard]] std::span<const GroupId> calling_groups() const VELLUM_REQUIRES(process_lock) {
     return std::span(credentials.groups).first(credentials.group_count);
   }
+  // Gives the process other credentials. Where that changes what it may do to others, what was agreed on with who it
+  // was before holds no more: it may not be looked into, and its parent's death is no signal (Linux's commit_creds).
+  void commit(const Credentials& changed) VELLUM_REQUIRES(process_lock);
   [[nodiscard]] std::uint64_t data_limit() const {
     const LockGuard guard(process_lock);
     return limits[Resource::data].soft;

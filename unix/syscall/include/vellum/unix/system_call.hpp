@@ -49,12 +49,21 @@ class Shown {
   const ValueNames* names_ = nullptr;
 };
 
+// Where a call is served when there are several CPUs (system_lock.hpp).
+enum class Served : std::uint8_t {
+  in_system,  // one at a time, as all of unix/
+  // At once, by any number of CPUs: the handler uses the space of the calling program, what never changes, and what has
+  // a lock of its own; for all else it enters the system itself.
+  beside_system,
+};
+
 struct SystemCall {
   std::uint16_t number;
   const char* name;
   Handler handler;
   std::uint8_t argument_count;
   Shown shown[6];
+  Served served = Served::in_system;
 };
 
 // Each subject has a table in a file of its own; together they are the calls that there are.
@@ -69,6 +78,7 @@ struct SystemCall {
 [[nodiscard]] std::span<const SystemCall> memory_calls();         // mmap, munmap, mprotect, mremap, brk
 [[nodiscard]] std::span<const SystemCall> memory_advice_calls();  // madvise, msync, mincore
 [[nodiscard]] std::span<const SystemCall> memory_lock_calls();    // mlock, munlock, ...
+[[nodiscard]] std::span<const SystemCall> user_fault_calls();     // userfaultfd
 [[nodiscard]] std::span<const SystemCall> process_calls();        // fork, exec, wait, exit, threads
 [[nodiscard]] std::span<const SystemCall> identity_calls();       // users, groups, process groups, sessions
 [[nodiscard]] std::span<const SystemCall> capability_calls();     // the superuser's rights one by one
@@ -82,9 +92,10 @@ struct SystemCall {
 template <class Visit>
 void for_each_system_call(Visit visit) {
   for (const std::span<const SystemCall> calls :
-       {file_calls(), transfer_calls(), path_calls(), attribute_calls(), event_calls(), memory_calls(), process_calls(),
-        identity_calls(), capability_calls(), schedule_calls(), signal_calls(), time_calls(), system_calls(),
-        socket_calls(), segment_calls(), remote_calls(), memory_advice_calls(), memory_lock_calls(), timer_calls()}) {
+       {file_calls(),   transfer_calls(),      path_calls(),        attribute_calls(),  event_calls(),
+        memory_calls(), process_calls(),       identity_calls(),    capability_calls(), schedule_calls(),
+        signal_calls(), time_calls(),          system_calls(),      socket_calls(),     segment_calls(),
+        remote_calls(), memory_advice_calls(), memory_lock_calls(), user_fault_calls(), timer_calls()}) {
     for (const SystemCall& call : calls) {
       visit(call);
     }
