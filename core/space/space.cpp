@@ -112,23 +112,6 @@ Result<AddressSpace<F>*> AddressSpace<F>::create_in(VirtualMemory<F>& system, co
   return space.value();
 }
 
-namespace {
-
-// The tables of a large space are much of its memory: they do not wait until enough else is retired, unless somebody
-// may still look at them.
-template <PageTableFormat F>
-void give_back_tables(VirtualMemory<F>& system) {
-  constexpr std::uint64_t kMany = 256;
-  constexpr unsigned kEpochs = 3;
-  const CpuSection<Machine> section(system.memory.machine());
-  const CpuIndex cpu = system.memory.machine().current_cpu();
-  for (unsigned i = 0; i < kEpochs && system.epochs.retired() > kMany; ++i) {
-    system.epochs.collect(cpu);
-  }
-}
-
-}  // namespace
-
 template <PageTableFormat F>
 void AddressSpace<F>::destroy() {
   VELLUM_CHECK(tree.cpus.snapshot().empty());
@@ -144,7 +127,7 @@ void AddressSpace<F>::destroy() {
   system_.per_cpu_.free(per_cpu_);
   VirtualMemory<F>& system = system_;
   system.spaces_.destroy(this);
-  give_back_tables(system);
+  system.settle();
 }
 
 template <PageTableFormat F>
