@@ -66,6 +66,11 @@ void relieve_memory() {
   constexpr PageCount kAtOnce{256};
   Thread& self = this_thread();
   ProcessSystem& system = self.system;
+  const PageCount free = system.memory.memory.free_count();
+  system.memory.settle();
+  if (system.memory.memory.free_count() > free) {
+    return;  // tables of what has ended
+  }
   if (!system.files.reclaim(kAtOnce).is_zero()) {
     return;  // files that can be read again
   }
