@@ -106,6 +106,9 @@ void MemoryObject<F>::release(const Batch& batch) {
     gather.release_frame(batch.frames[i]);
   }
   gather.finish();
+  if (promise_ == Promise::by_page) {
+    forget_promises(PageCount(batch.count));
+  }
   if (is_file()) {
     pager_->pages_gone(PageCount(batch.count));
   }

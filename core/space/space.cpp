@@ -123,8 +123,11 @@ void AddressSpace<F>::destroy() {
     gather.finish();
   }
   family_->release();
+  commitment().uncharge(system_.memory.machine().current_cpu(), reserved());
   system_.per_cpu_.free(per_cpu_);
-  system_.spaces_.destroy(this);
+  VirtualMemory<F>& system = system_;
+  system.spaces_.destroy(this);
+  system.settle();
 }
 
 template <PageTableFormat F>
@@ -132,6 +135,15 @@ PageCount AddressSpace<F>::mapped() const {
   std::int64_t pages = 0;
   for (unsigned i = 0; i < system_.slot_count(); ++i) {
     pages += per_cpu_[i].mapped.load(std::memory_order_relaxed);
+  }
+  return PageCount(static_cast<std::uint64_t>(pages));
+}
+
+template <PageTableFormat F>
+PageCount AddressSpace<F>::reserved() const {
+  std::int64_t pages = 0;
+  for (unsigned i = 0; i < system_.slot_count(); ++i) {
+    pages += per_cpu_[i].reserved.load(std::memory_order_relaxed);
   }
   return PageCount(static_cast<std::uint64_t>(pages));
 }
@@ -144,7 +156,8 @@ PageCount AddressSpace<F>::mapped() const {
   template Result<void> AddressSpace<F>::share_kernel(Node&, Node&);                                               \
   template Result<AddressSpace<F>*> AddressSpace<F>::create_in(VirtualMemory<F>&, const SpaceLayout&, Family<F>&); \
   template void AddressSpace<F>::destroy();                                                                        \
-  template PageCount AddressSpace<F>::mapped() const;
+  template PageCount AddressSpace<F>::mapped() const;                                                              \
+  template PageCount AddressSpace<F>::reserved() const;
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE
 

@@ -16,6 +16,7 @@ Result<void> AddressSpace<F>::unmap(VirtAddr address, ByteCount length) {
   if (!layout_.may_name(range)) {
     return Errno::invalid;
   }
+  constexpr PageCount kMuch = PageCount(64 * entry_count<F>(1));  // that may be mapped by so many tables
   const VpnRange gone = VpnRange::must(vpn_of<F>(address), pages);
   Result<void> result;
   std::optional<Vpn> to_prune;
@@ -23,7 +24,7 @@ Result<void> AddressSpace<F>::unmap(VirtAddr address, ByteCount length) {
     TreeOperation<F> operation(tree);
     TlbGather<F>& gather = operation.gather();
     if (LeafChange<F> leaf(tree, tables_, path_of(gather.cpu())); leaf.lock(gone)) {
-      count_mapped(gather.cpu(), -static_cast<std::int64_t>(leaf.clear(gather).value()));
+      count_lost(gather.cpu(), leaf.clear(gather));
       if (leaf.is_empty()) {
         to_prune = note_emptied(gather.cpu(), gone.start());
       }
@@ -32,8 +33,7 @@ Result<void> AddressSpace<F>::unmap(VirtAddr address, ByteCount length) {
       cursor.lock(gone);
       result = cursor.prepare(gone, Cursor<F>::Purpose::clear);
       if (result.ok()) {
-        const PageCount lost = cursor.replace(gone, nullptr);
-        count_mapped(gather.cpu(), -static_cast<std::int64_t>(lost.value()));
+        count_lost(gather.cpu(), cursor.replace(gone, nullptr));
         if (cursor.is_empty()) {
           to_prune = note_emptied(gather.cpu(), gone.start());
         }
@@ -43,6 +43,9 @@ Result<void> AddressSpace<F>::unmap(VirtAddr address, ByteCount length) {
   }
   if (to_prune) {
     prune(*to_prune);
+  }
+  if (pages > kMuch) {
+    system_.settle();
   }
   // The lowest of the mappings placed downwards went: the next one may have its place.
   std::uint64_t lowest = gone.start().value();

@@ -49,6 +49,9 @@ class ProcNode final : public Node {
   Result<Text> link_target(FileMemory& memory) override;
   Result<std::optional<Path>> jump() override;
   [[nodiscard]] Result<void> write_text(TextSink& sink);
+  [[nodiscard]] bool may_be_stored() const { return spec_.store != nullptr; }
+  [[nodiscard]] Result<void> store(std::string_view text) { return spec_.store(files(), text); }
+  Result<void> truncate(ByteCount size) override { return may_be_stored() ? Result<void>() : Node::truncate(size); }
   [[nodiscard]] Result<void> read_bytes(ByteCount position, Transfer& to) {
     return spec_.read(files(), subject_, position, to);
   }
@@ -102,7 +105,24 @@ class ProcTextFile final : public OpenFile {
     const auto length = static_cast<std::size_t>(std::min<std::uint64_t>(rest.size(), to.left().value()));
     return to.put(std::as_bytes(std::span(rest.data(), length)));
   }
-  Result<void> write(Transfer& /*from*/, ByteCount& /*position*/) override { return Errno::not_permitted; }
+  // Only from the beginning: what follows a first write means nothing, as on Linux.
+  Result<void> write(Transfer& from, ByteCount& position) override {
+    ProcNode& written = static_cast<ProcNode&>(node());
+    if (!written.may_be_stored()) {
+      return Errno::not_permitted;
+    }
+    const ByteCount size = from.left();
+    if (position.is_zero() && !size.is_zero()) {
+      Transfer unread = from;  // after an error nothing was taken
+      char text[64];
+      const auto taken = static_cast<std::size_t>(std::min<std::uint64_t>(size.value(), sizeof text));
+      VELLUM_TRY(unread.get(std::as_writable_bytes(std::span(text).first(taken))));
+      VELLUM_TRY(written.store(std::string_view(text, taken)));
+    }
+    from.skip();
+    position += size;
+    return {};
+  }
 
  private:
   friend FileMemory;

@@ -3,6 +3,7 @@
 #include <initializer_list>
 
 #include <vellum/unix/file_caller.hpp>
+#include <vellum/unix/frame_figures.hpp>
 #include <vellum/unix/scratch.hpp>
 
 #include "proc.hpp"
@@ -20,13 +21,7 @@ void kilobytes(TextSink& sink, std::string_view name, std::uint64_t value) {
   sink.left(name, 16).decimal(value, 8).text(" kB\n");
 }
 
-// What frames are used for, in pages. A look at each: nobody pays for it but who asks.
-struct FrameFigures {
-  std::uint64_t anonymous = 0;
-  std::uint64_t files = 0;   // of objects whose pages can be read again
-  std::uint64_t shared = 0;  // of other objects
-  std::uint64_t tables = 0;
-};
+}  // namespace
 
 FrameFigures count_frames(PhysicalMemory& memory) {
   FrameFigures figures;
@@ -48,13 +43,19 @@ FrameFigures count_frames(PhysicalMemory& memory) {
   return figures;
 }
 
+namespace {
+
 Result<void> write_meminfo(Files& files, const ProcSubject& /*subject*/, TextSink& sink) {
   PhysicalMemory& memory = files.virtual_memory().memory;
+  const Commitment& commitment = files.virtual_memory().objects.commitment();
   const FrameFigures used = count_frames(memory);
   const std::uint64_t total = memory.total_count().value();
   const std::uint64_t free = memory.free_count().value();
   const std::uint64_t programs = used.anonymous + used.files + used.shared + used.tables;
-  const std::uint64_t kernel = total - std::min(total, free + programs);
+  const SystemFigures system = system_figures();
+  const MappedFigures mapped = mapped_figures();
+  const std::uint64_t stacks = system.stack_pages;
+  const std::uint64_t kernel = total - std::min(total, free + programs + stacks);
   const auto pages = [&sink](std::string_view name, std::uint64_t count) {
     kilobytes(sink, name, count * kKibPerPage);
   };
@@ -76,19 +77,21 @@ Result<void> write_meminfo(Files& files, const ProcSubject& /*subject*/, TextSin
   pages("Inactive(anon):", used.shared);
   nothing({"Active(file):"});
   pages("Inactive(file):", used.files);
-  nothing({"Unevictable:", "Mlocked:", "SwapTotal:", "SwapFree:", "Zswap:", "Zswapped:", "Dirty:", "Writeback:"});
+  pages("Unevictable:", mapped.locked);
+  pages("Mlocked:", mapped.locked);
+  nothing({"SwapTotal:", "SwapFree:", "Zswap:", "Zswapped:", "Dirty:", "Writeback:"});
   pages("AnonPages:", used.anonymous);
-  nothing({"Mapped:"});
+  pages("Mapped:", mapped.objects);
   pages("Shmem:", used.shared);
   nothing({"KReclaimable:"});
   pages("Slab:", kernel);
   nothing({"SReclaimable:"});
   pages("SUnreclaim:", kernel);
-  nothing({"KernelStack:"});
+  pages("KernelStack:", stacks);
   pages("PageTables:", used.tables);
   nothing({"SecPageTables:", "NFS_Unstable:", "Bounce:", "WritebackTmp:"});
-  pages("CommitLimit:", total / 2);
-  pages("Committed_AS:", committed_pages());
+  pages("CommitLimit:", commitment.limit().value());
+  pages("Committed_AS:", commitment.committed().value());
   kilobytes(sink, "VmallocTotal:", 34359738367);
   kilobytes(sink, "VmallocUsed:", 0);
   kilobytes(sink, "VmallocChunk:", 0);
@@ -236,9 +239,6 @@ Result<void> write_command_line(Files& files, const ProcSubject& /*subject*/, Te
 
 constexpr char kOne[] = "1\n";
 constexpr char kZero[] = "0\n";
-constexpr char kMinimumAddress[] = "65536\n";
-constexpr char kMostMappings[] = "65530\n";
-constexpr char kOvercommitRatio[] = "50\n";
 constexpr char kRelease[] = "6.1.0-vellum\n";
 constexpr char kSystem[] = "Linux\n";
 constexpr char kVersion[] = "#1 SMP\n";
@@ -276,12 +276,6 @@ Result<void> write_segments(Files& /*files*/, const ProcSubject& /*subject*/, Te
   return {};
 }
 
-constexpr ProcSpec kVirtualMemoryTable[] = {
-    {.name = "overcommit_memory", .permissions = 0644, .write = write_constant<kZero>},
-    {.name = "overcommit_ratio", .permissions = 0644, .write = write_constant<kOvercommitRatio>},
-    {.name = "mmap_min_addr", .permissions = 0644, .write = write_constant<kMinimumAddress>},
-    {.name = "max_map_count", .permissions = 0644, .write = write_constant<kMostMappings>},
-};
 constexpr ProcSpec kRandomTable[] = {
     {.name = "uuid", .write = write_random_id},
 };
@@ -312,7 +306,7 @@ constexpr ProcSpec kSegmentsTable[] = {
     {.name = "shm", .write = write_segments},
 };
 constexpr ProcSpec kSystemControlTable[] = {
-    {.name = "vm", .kind = NodeKind::directory, .permissions = 0555, .table = kVirtualMemoryTable},
+    {.name = "vm", .kind = NodeKind::directory, .permissions = 0555, .table = kMemorySettings},
     {.name = "kernel", .kind = NodeKind::directory, .permissions = 0555, .table = kKernelTable},
     {.name = "fs", .kind = NodeKind::directory, .permissions = 0555, .table = kFileTable},
 };

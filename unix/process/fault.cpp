@@ -116,6 +116,7 @@ void on_program_fault(UserRegisters& registers, const ProgramFault& fault) {
   if (fault.kind == ProgramFault::Kind::page) {
     thread.fault_address = fault.address.value();
   }
+  report_refusal();
   const Meant meant = meaning_of(thread, registers, fault);
   if (is_fatal(thread, meant.signal)) {
     report(thread, registers, fault, meant);

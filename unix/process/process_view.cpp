@@ -254,6 +254,7 @@ SystemFigures system_figures() {
   figures.context_switches = system.scheduler.switches();
   figures.processes_made = system.processes_made.load(std::memory_order_relaxed);
   figures.threads = system.thread_count.load(std::memory_order_relaxed);
+  figures.stack_pages = figures.threads * whole_pages(this_thread().context.kernel_stack.size()).value();
   figures.running = system.scheduler.runnable() + system.scheduler.running();
   figures.last_made = ProcessId(system.last_id.load(std::memory_order_relaxed));
   for (unsigned i = 0; i < 3; ++i) {

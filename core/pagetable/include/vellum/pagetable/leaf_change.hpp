@@ -63,10 +63,10 @@ class [[nodiscard]] LeafChange {
     return true;
   }
   // Takes away what the range means; returns the pages that meant something.
-  [[gnu::always_inline]] PageCount clear(TlbGather<F>& gather) {
+  [[gnu::always_inline]] MeaningSum clear(TlbGather<F>& gather) {
     leaf_->lock.assert_held();
     tables_.clear_pages(*leaf_, first_, last_, gather);
-    return PageCount(leaf_->assign(first_, last_, nullptr, gather));
+    return leaf_->assign(first_, last_, nullptr, gather);
   }
   // What all of the range means, where one run says so.
   [[nodiscard]] std::optional<Meaning> meaning() const {
@@ -93,10 +93,10 @@ class [[nodiscard]] LeafChange {
     }
     return run;
   }
-  // Changes the rights of the range, all of which means something.
+  // Changes the rights of the range, all of which means something, and makes the promise that they may need.
   void protect(Prot prot, TlbGather<F>& gather) {
     leaf_->lock.assert_held();
-    leaf_->set_prot(first_, last_, prot, gather);
+    leaf_->change(first_, last_, {.prot = prot, .add = {}, .drop = {}, .promises = true}, gather);
     tables_.limit_pages(*leaf_, first_, last_, prot, gather);
   }
   // Takes out what stands in the range. What it means stays.

@@ -212,6 +212,8 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] PageCount list_resident(VirtRange range, std::span<std::uint8_t> into);
   // Pages that mean something. Exact when quiescent.
   [[nodiscard]] PageCount mapped() const;
+  // Pages among them that are promised (Traits::reserved). Exact when quiescent.
+  [[nodiscard]] PageCount reserved() const;
   // Frames that the tree names (a frame that two pages name counts twice; the page of zeros does not count), and
   // tables.
   struct Residence {
@@ -235,6 +237,7 @@ class AddressSpace : public FamilyMember<F> {
   // One for each CPU, on lines of its own.
   struct alignas(kCacheLine) PerCpu {
     std::atomic<std::int64_t> mapped{0};
+    std::atomic<std::int64_t> reserved{0};
     LeafPath<F> path;  // only for the CPU itself, inside a section
     // Where unmapping left an empty table behind: it may be wanted again at once, so the last few are kept. Only for
     // the CPU itself, inside a section.
@@ -253,6 +256,32 @@ class AddressSpace : public FamilyMember<F> {
   void count_mapped(CpuIndex cpu, std::int64_t pages) {
     per_cpu_[cpu.value() % VirtualMemory<F>::kMostSlots].mapped.fetch_add(pages, std::memory_order_relaxed);
   }
+  void count_reserved(CpuIndex cpu, std::int64_t pages) {
+    per_cpu_[cpu.value() % VirtualMemory<F>::kMostSlots].reserved.fetch_add(pages, std::memory_order_relaxed);
+  }
+  // What was unmapped is gone, and promised no more.
+  void count_lost(CpuIndex cpu, const MeaningSum& lost) {
+    count_mapped(cpu, -static_cast<std::int64_t>(lost.all));
+    if (lost.reserved != 0) {
+      count_reserved(cpu, -static_cast<std::int64_t>(lost.reserved));
+      commitment().uncharge(cpu, PageCount(lost.reserved));
+    }
+  }
+  // Promises pages, where `traits` say that they are reserved. False: refused.
+  [[nodiscard]] bool reserve(CpuIndex cpu, Traits traits, PageCount pages) {
+    if (!traits.is_reserved()) {
+      return true;
+    }
+    if (!commitment().charge(cpu, pages, [this] { return mapped(); })) {
+      return false;
+    }
+    count_reserved(cpu, static_cast<std::int64_t>(pages.value()));
+    return true;
+  }
+  void unreserve(CpuIndex cpu, Traits traits, PageCount pages) {
+    count_lost(cpu, {.all = 0, .reserved = traits.is_reserved() ? pages.value() : 0});
+  }
+  [[nodiscard]] Commitment& commitment() const { return system_.objects.commitment(); }
 
   [[nodiscard]] static Result<AddressSpace*> create_in(VirtualMemory<F>& system, const SpaceLayout& layout,
                                                        Family<F>& family);
@@ -287,9 +316,10 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] static PageCount alignment_of(PageCount pages);
   [[nodiscard]] std::optional<Vpn> place(Vpn top, PageCount pages, PageCount alignment, PageCount phase) const;
   [[nodiscard]] std::optional<Vpn> find_gap(PageCount pages, PageCount alignment, PageCount phase);
-  [[nodiscard]] bool exceeds_commit(PageCount pages) const { return pages > system_.memory.total_count(); }
+  // What is mapped, with what it is to be known as: whether it is to be reserved.
+  [[nodiscard]] Traits promised(const Request& request) const;
   [[nodiscard]] bool exceeds_size(PageCount more) const;
-  [[nodiscard]] static PageCount mapped_in(Cursor<F>& cursor, VpnRange pages);
+  [[nodiscard]] static MeaningSum meant_in(Cursor<F>& cursor, VpnRange pages);
   void populate(VpnRange pages, const Request& request);
   // Calls visit(piece) -> Result<void> for pieces that do not cross a multiple of VirtualMemory::kPiece, and between
   // them asks whether it is to go on. Errors: visit's; interrupted.
@@ -315,7 +345,6 @@ class AddressSpace : public FamilyMember<F> {
     bool keeps_source;
   };
   enum class Transplanted : std::uint8_t { done, target_taken, source_changed, no_memory };
-  [[nodiscard]] static bool is_counted(const Region<F>& region);
   [[nodiscard]] static Request request_like(const Region<F>& region, VirtAddr address);
   [[nodiscard]] Result<void> cut_off(VirtAddr address, PageCount old_pages, PageCount new_pages);
   [[nodiscard]] Result<void> permits_growth(const Region<F>& region, VirtAddr address, PageCount old_pages,
@@ -340,11 +369,13 @@ class AddressSpace : public FamilyMember<F> {
   // protect.cpp
   struct Permitted {
     PageCount pages;
+    PageCount promised;  // of those
     Result<void> then;
   };
-  [[nodiscard]] Result<void> permits_change(const Meaning& meaning, Prot prot, PageCount pages) const;
-  [[nodiscard]] Permitted permitted_part(Cursor<F>& cursor, VpnRange pages, Prot prot,
-                                         std::optional<PageCount> data) const;
+  [[nodiscard]] Result<void> permits_change(const Meaning& meaning, Prot prot, PageCount region, PageCount part,
+                                            CpuIndex cpu);
+  [[nodiscard]] Permitted permitted_part(Cursor<F>& cursor, VpnRange pages, Prot prot, std::optional<PageCount> data,
+                                         CpuIndex cpu);
 
   // discard.cpp, marks.cpp
   [[nodiscard]] static Result<void> permits_discard(const Meaning& meaning, Discard how);
@@ -415,6 +446,7 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Settled grow_down(Cursor<F>& cursor, Vpn page, PageCount locked_before, CpuIndex cpu);
 
   // fork.cpp
+  [[nodiscard]] bool promise_again_to(AddressSpace& child, PageCount left_out, CpuIndex cpu);
   [[nodiscard]] Result<AddressSpace*> copy();
   [[nodiscard]] Result<void> share_root_with(AddressSpace& child);
 
