@@ -1,5 +1,7 @@
 // Empty tables do not pile up.
 
+#include <algorithm>
+
 #include <vellum/test/test.hpp>
 
 #include "test/fixture.hpp"

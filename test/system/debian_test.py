@@ -132,8 +132,8 @@ PROCPS = r"""
 free | awk '{print $1, NF}'; free -m | sed -n 2p | awk '{print ($2 >= $3 && $2 >= $7)}'
 sleep 100 & child=$!
 ps -o comm=,args=,stat=,ppid= -p $child | awk -v parent=$$ '{print $1, $2, $3, $4, $5 == parent}'; ps aux | sed -n 1p; ps -ef | sed -n 1p
-ps -o pid=,pgid= -p $$ | awk '{print ($1 > 0) + ($2 > 0)}'; ps aux | awk -v child=$child '$2 == child {print $6 > 0, $5 > $6, $11, $12, NF}'
-top -b -n1 | sed -n '7p'; top -b -n1 | head -n 5 | sed -E 's/[0-9.:]+/N/g; s/ +/ /g' | cut -d' ' -f1-2; top -b -n1 -p $child | tail -n 1 | awk '{print $NF}'
+ps -o pid=,pgid= -p $$ | awk '{print ($1 > 0) + ($2 > 0)}'; ps aux | awk -v child=$child '$2 == child {print ($6 > 0), ($5 > $6), $11, $12, NF}'
+top -b -n1 | sed -n '7p'; top -b -n1 | head -n 5 | cut -c1-6; top -b -n1 -p $child | tail -n 1 | awk '{print $NF}'
 vmstat | sed -n '1,2p'; vmstat | awk 'NR == 3 {print NF}'; vmstat -s | grep -cE 'total memory|free memory|boot time|forks|CPU context'
 pmap -x $child | awk 'NR == 2 || /stack/ {print $1 == "Address" ? $0 : $NF}'; pmap $child | awk 'END {print $1}'; pmap -x $child | awk '/^total/ {print $3 >= $4 && $4 > 0}'
 uptime | sed -E 's/[0-9.:]+/N/g; s/^ *//; s/up .*, *N/up N, N/; s/users?/users/'; uptime -s | grep -cE '^[0-9-]+ [0-9:]+$'
