@@ -17,7 +17,7 @@ import front_door_test
 import fuzzers
 import style
 from results import Tally, count_ctest
-from system import calls_test, commands_test, debian_test, inspect_test, iso_test, programs, run_test
+from system import calls_test, commands_test, debian_test, inspect_test, iso_test, programs, run_test, terminal_test
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -175,6 +175,7 @@ def main():
     step_preset("amd64", "64-bit PC, and layers")
     step_preset("i386", "32-bit PC with PAE, and layers")
     step("programs on the kernel", test_module, run_test)
+    step("a shell at a terminal", test_module, terminal_test, int(JOBS))
     step("table of system calls", test_module, calls_test)
     step("commands as on Linux", test_module, commands_test, int(JOBS))
     step("looking into a running kernel", test_module, inspect_test)

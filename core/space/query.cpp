@@ -158,7 +158,8 @@ PageCount AddressSpace<F>::list_resident(VirtRange range, std::span<std::uint8_t
     const VirtRange part = region->range.intersection(VirtRange::must(at, range.size() - (at - range.start())));
     const TreeSection section(tree);
     for (VirtAddr page = at; part.contains(page); page += ByteCount(kPageSize)) {
-      into[whole_pages(page - range.start()).value()] = is_resident_in(*region, vpn_of<F>(page)) ? 1 : 0;
+      into[static_cast<std::size_t>(whole_pages(page - range.start()).value())] =
+          is_resident_in(*region, vpn_of<F>(page)) ? 1 : 0;
     }
     at += part.size();
   }

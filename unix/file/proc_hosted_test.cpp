@@ -114,7 +114,8 @@ TEST_F(ProcAndDev, SysShowsTheProcessors) {
   EXPECT_EQ(world.read("/sys/devices/system/cpu/cpu0/topology/core_cpus"), "1\n");
   EXPECT_EQ(world.read("/sys/devices/system/node/node0/cpulist"), "0\n");
   EXPECT_EQ(world.read("/proc/cpuinfo").substr(0, 26), "processor\t: 0\nvendor_id\t: ");
-  EXPECT_EQ(world.read("/proc/interrupts"), "           CPU0       \nLOC:          0   Local timer interrupts\n");
+  EXPECT_EQ(world.read("/proc/interrupts"),
+            "           CPU0       \nLOC:          0   Local timer interrupts\nTLB:          0   TLB shootdowns\n");
 }
 
 TEST_F(ProcAndDev, ReadsInPiecesFromOneMoment) {

@@ -302,6 +302,7 @@ void commit(Thread& thread, Program& program, const Work& work, const Credential
       process.most_resident = std::max(process.most_resident, old->peak_resident.load(std::memory_order_relaxed));
     }
     reset_signals(process);
+    end_posix_timers(process);
   }
   end_vfork(process);
   if (old != nullptr) {

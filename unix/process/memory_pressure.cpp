@@ -62,29 +62,18 @@ Verdict verdict_of(const Process& process, PageCount held, Verdict::Reason reaso
 
 }  // namespace
 
-namespace {
-
-// Gives back the memory of tables, and what hung from them, that this CPU took out and nobody can be looking at any
-// more: it waits for the next that is taken out.
-void free_what_is_gone(VirtualMemory<Format>& memory) {
-  constexpr unsigned kEpochs = 3;
-  CpuSection<Machine> section(memory.memory.machine());
-  for (unsigned i = 0; i < kEpochs; ++i) {
-    memory.epochs.collect(memory.memory.machine().current_cpu());
-  }
-}
-
-}  // namespace
-
 void relieve_memory() {
   constexpr PageCount kAtOnce{256};
   Thread& self = this_thread();
   ProcessSystem& system = self.system;
   const PhysicalMemory& memory = system.memory.memory;
   const PageCount free_before = memory.free_count();
-  free_what_is_gone(system.memory);
-  if (memory.free_count() >= free_before + kAtOnce || !system.files.reclaim(kAtOnce).is_zero()) {
-    return;  // that, or files that can be read again
+  system.memory.settle();
+  if (memory.free_count() > free_before) {
+    return;  // tables of what has ended
+  }
+  if (!system.files.reclaim(kAtOnce).is_zero()) {
+    return;  // files that can be read again
   }
   process_lock.lock();
   const bool is_one_dying = find_dying(system) != nullptr;

@@ -38,6 +38,7 @@ ProcessSystem::ProcessSystem(const SystemConfig& config)
       scheduler(config.memory.memory.machine(), timers, [](Thread& thread) { thread.system.destroy_thread(thread); }),
       segments(config.files),
       queued_signals("queued signal", config.source, config.memory.memory.machine()),
+      posix_timers("timer", config.source, config.memory.memory.machine()),
       programs("program", config.source, config.memory.memory.machine()),
       most_threads(most_threads_of(config.memory.memory.total_count())),
       threads_("thread", config.source, config.memory.memory.machine()),

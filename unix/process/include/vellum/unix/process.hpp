@@ -62,6 +62,29 @@ struct IntervalTimers {
   Virtual processing;  // ITIMER_PROF: and the kernel for it
 };
 
+// A timer of timer_create(2).
+struct PosixTimer : Timer, SignalLender {
+  enum class Notify : std::uint8_t { nothing, process, thread };
+  PosixTimer(Process& its_process, QueuedSignal& its_signal) : process(its_process), queued(&its_signal) {}
+
+  Process& process;
+  ListLink process_link;
+  std::int32_t id = 0;
+  std::int32_t clock = 0;  // CLOCK_*
+  Notify notify = Notify::nothing;
+  ProcessId thread;  // that is told
+  QueuedSignal* const queued;
+  Nanoseconds interval{0};
+  Nanoseconds next{0};  // where it has expired, and is to be set again
+  bool again = false;
+};
+
+struct PosixTimers {
+  IntrusiveList<PosixTimer, &PosixTimer::process_link> all;
+  std::int32_t next_id = 0;
+  std::uint64_t count = 0;
+};
+
 // Letters as for Thread: c constant, o the process's own threads, p process_lock.
 class Process final {
  public:
@@ -130,6 +153,7 @@ class Process final {
   std::uint64_t most_resident = 0;  // pages, of the programs that it ran before
   Usage children_usage VELLUM_GUARDED_BY(process_lock);
   IntervalTimers timers VELLUM_GUARDED_BY(process_lock);
+  PosixTimers posix_timers VELLUM_GUARDED_BY(process_lock);
 
   [[nodiscard]] SignalAction& action(Signal signal) VELLUM_REQUIRES(process_lock) {
     return actions[signal.value() - 1U];

@@ -110,6 +110,7 @@ class ProcessSystem {
   SharedSegments segments;
   UserFaults user_faults;
   PendingSignals::Cache queued_signals;
+  TypedCache<PosixTimer> posix_timers;
   TypedCache<Program> programs;
 
   // Figures since boot.
