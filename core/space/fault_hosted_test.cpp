@@ -282,6 +282,9 @@ TYPED_TEST(Faults, PrivateWritesDoNotReachTheFile) {
 // Who reads a page of a file has those beside it that are in memory as well, as far as they are of one aligned stretch.
 TYPED_TEST(Faults, AReadOfAFileMapsWhatIsInMemoryBesideIt) {
   using F = TypeParam;
+  if (entry_count<F>(1) < 64) {
+    return;  // a table is smaller than the stretches
+  }
   this->system.vm().most_in_order = 16;
   test::MemoryPager& pager = this->system.new_pager(pages(64));
   MemoryObject<F>& file = *this->system.vm().objects.create_file(pager, pages(64)).value();
