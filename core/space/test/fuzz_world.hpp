@@ -39,6 +39,7 @@ class FuzzWorld {
     ProgramRecord::of_process().begin(F::kName, options);
     system_.vm().nodes.set_swap(swap_);
     system_.vm().most_in_order = 8;
+    system_.vm().large_pages = (options & 0x41U) == 0 ? LargePages::where_they_pay : LargePages::everywhere;
     if constexpr (!F::restricts(F::kLevels)) {
       for (unsigned cpu = 0; cpu < kCpus; ++cpu) {
         const hosted::CpuScope scope(machine(), CpuIndex(cpu));

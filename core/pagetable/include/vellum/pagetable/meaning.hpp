@@ -67,6 +67,12 @@ class Traits {
   [[nodiscard]] constexpr bool is_locked() const { return (bits_ & 32U) != 0; }
   [[nodiscard]] constexpr bool is_locked_on_fault() const { return (bits_ & 64U) != 0; }
 
+  // What its program said of large pages (madvise): that it wants them where they fit, or never any.
+  [[nodiscard]] static constexpr Traits wants_large() { return Traits(128); }
+  [[nodiscard]] static constexpr Traits refuses_large() { return Traits(256); }
+  [[nodiscard]] constexpr bool is_wanting_large() const { return (bits_ & 128U) != 0; }
+  [[nodiscard]] constexpr bool is_refusing_large() const { return (bits_ & 256U) != 0; }
+
   constexpr bool operator==(const Traits&) const = default;
   [[nodiscard]] constexpr Traits without(Traits other) const {
     return Traits(static_cast<std::uint16_t>(bits_ & ~other.bits_));

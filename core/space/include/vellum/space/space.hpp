@@ -185,7 +185,14 @@ class AddressSpace : public FamilyMember<F> {
   // Errors: invalid (another family, or the space itself), no_memory; nothing changed.
   [[nodiscard]] Result<void> restore(AddressSpace& snapshot);
   // A program's access was refused by the hardware. `address` may be any.
-  [[nodiscard]] FaultVerdict fault(VirtAddr address, Access access);
+  [[nodiscard]] FaultVerdict fault(VirtAddr address, Access access) { return fault(address, access, {}); }
+  // The same on behalf of somebody who is about to touch all of `wanted` in the same way.
+  [[nodiscard]] FaultVerdict fault(VirtAddr address, Access access, VpnRange wanted);
+  // From a page on, how many would be touched without a fault, as far as that is plain to see.
+  [[nodiscard]] PageCount pages_there(Vpn page, Access access);
+  // prctl(2)'s PR_SET_THP_DISABLE.
+  void set_large_pages_permitted(bool permitted) { permits_large_.store(permitted, std::memory_order_relaxed); }
+  [[nodiscard]] bool permits_large_pages() const { return permits_large_.load(std::memory_order_relaxed); }
 
   // --- looking
   // ---------------------------------------------------------------------------------------------------------
@@ -279,7 +286,6 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] bool exceeds_size(PageCount more) const;
   [[nodiscard]] static PageCount mapped_in(Cursor<F>& cursor, VpnRange pages);
   void populate(VpnRange pages, const Request& request);
-  [[nodiscard]] bool has_page(Vpn page, Access access);
 
   // remap.cpp
   struct Transplant {
@@ -333,9 +339,10 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Result<void> settle_marks();
 
   // fault.cpp
-  enum class Step : std::uint8_t { done, again, settle, open, populate, swap_in, no_memory };
+  enum class Step : std::uint8_t { done, again, settle, open, populate, swap_in, take_block, no_memory };
   struct Walk;
   struct Attempt;
+  class LargeBlock;
   [[nodiscard]] Walk descend(Vpn page) const;
   [[nodiscard]] bool leads_to(Vpn page, const Node& node) const;
   [[nodiscard]] Step attempt(Attempt& attempt);
@@ -351,6 +358,15 @@ class AddressSpace : public FamilyMember<F> {
       VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Result<void> swap_in(Vpn page, SwapSlot slot);
   void enter_swapped_in(Vpn page, SwapSlot slot, Pfn frame);
+  // large_fault.cpp
+  [[nodiscard]] Step add_large(Attempt& attempt, Node& node, const Walk& walk, const Meaning& meaning)
+      VELLUM_REQUIRES(node.lock);
+  [[nodiscard]] Step use_large(Attempt& attempt, Node& node, const Walk& walk, const Meaning& meaning)
+      VELLUM_REQUIRES(node.lock);
+  [[nodiscard]] bool pays_to_be_large(const Attempt& attempt, const Node& node, unsigned slot,
+                                      const Meaning& meaning) const VELLUM_REQUIRES(node.lock);
+  [[nodiscard]] bool is_filled(const Node& node, unsigned slot, const Meaning& meaning) const
+      VELLUM_REQUIRES(node.lock);
   // short_fault.cpp
   struct Covered {
     Meaning meaning;
@@ -397,6 +413,7 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] std::optional<Region<F>> find_region(VirtAddr from, Hold hold);
   void add_residence(Node& node, Residence& sum);
   std::uint64_t check_node(Node& node, const Meaning* above, bool exclusive);
+  void check_large(const Node& large, bool writable);
 
   VirtualMemory<F>& system_;
   SpaceLayout layout_;
@@ -411,7 +428,8 @@ class AddressSpace : public FamilyMember<F> {
   std::atomic<std::uint64_t> data_limit_;
   std::atomic<std::uint64_t> lock_limit_{~std::uint64_t{0}};
   std::atomic<unsigned> future_locks_{0};  // bits of Traits
-  std::atomic<bool> is_marked_{false};     // fork may find traits that it must heed, or somebody locked pages
+  std::atomic<bool> permits_large_{true};
+  std::atomic<bool> is_marked_{false};  // fork may find traits that it must heed, or somebody locked pages
 
   Spinlock lock_{LockRank::space};
   VirtAddr break_start_ VELLUM_GUARDED_BY(lock_){};
