@@ -24,6 +24,7 @@ Result<AddressSpace<F>*> AddressSpace<F>::fork() {
     child->size_limit_.store(size_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     child->data_limit_.store(data_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     child->place_below_.store(place_below_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    child->set_large_pages_permitted(permits_large_pages());
     const ClosedTree<F> closed(system_, *family_, tree);
     shared = share_root_with(*child);
     child->count_mapped(closed.cpu(), static_cast<std::int64_t>(mapped().value()));  // while nobody changes it

@@ -14,7 +14,8 @@ Result<void> AddressSpace<F>::mark(VirtRange range, const Marking& marking) {
   if (wanted.empty() || (starts_outside && marking.gaps == Gaps::obstacle)) {
     return range.empty() ? Result<void>() : Result<void>(Errno::no_memory);
   }
-  if (marking.add != Traits()) {
+  constexpr Traits kOfNoConcernToForks = Traits::wants_large() | Traits::refuses_large();
+  if (marking.add.without(kOfNoConcernToForks) != Traits()) {
     is_marked_.store(true, std::memory_order_relaxed);
   }
   TreeOperation<F> operation(tree);

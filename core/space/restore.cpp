@@ -61,6 +61,7 @@ Result<void> AddressSpace<F>::restore(AddressSpace& snapshot) {
     future_locks_.store(snapshot.future_locks_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     is_marked_.store(snapshot.is_marked_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     place_below_.store(snapshot.place_below_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    set_large_pages_permitted(snapshot.permits_large_pages());
     count_mapped(cpu, static_cast<std::int64_t>(snapshot.mapped().value() - mapped().value()));
   }
   tree.closed.store(false, std::memory_order_release);

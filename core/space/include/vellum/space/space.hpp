@@ -157,7 +157,7 @@ class AddressSpace : public FamilyMember<F> {
   // `range`, here and in what follows, is of whole pages. Errors: no_memory (not all is mapped; the rest is done),
   // invalid (see Discard; what lies before it is done), try_again (out of pages; nothing is done).
   [[nodiscard]] Result<void> discard(VirtRange range, Discard how);
-  // The part of madvise(2) that fork heeds, and munlock(2). Errors as of discard().
+  // The part of madvise(2) that fork heeds or that concerns large pages, and munlock(2). Errors as of discard().
   [[nodiscard]] Result<void> mark(VirtRange range, const Marking& marking);
   // mlock(2): marks, and brings in. How much may be locked is for the caller to see to. Errors: no_memory (a gap; what
   // may not be touched, or is beyond its file; out of pages for tables), try_again (out of pages).
