@@ -68,7 +68,7 @@ Word map_for_large_pages() {
 Samples large_fault() {
   Samples samples(kRegion / kLargePage);
   const Word region = map_for_large_pages();
-  for (Word at = region; at < region + kRegion; at += kLargePage) {
+  for (Word at = region; at != region + static_cast<Word>(kRegion); at += kLargePage) {
     samples.add(count([&] { write_page(reinterpret_cast<Page>(at)); }));
   }
   return samples;
@@ -143,7 +143,7 @@ Samples large_copy_after_fork() {
   const Word region = map_for_large_pages();
   touch(region, kRegion);
   in_child([&] {
-    for (Word at = region; at < region + kRegion; at += kLargePage) {
+    for (Word at = region; at != region + static_cast<Word>(kRegion); at += kLargePage) {
       counts.add(count([&] { write_page(reinterpret_cast<Page>(at)); }));
     }
   });

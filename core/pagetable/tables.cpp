@@ -214,6 +214,17 @@ bool Tables<F>::is_large_alone(const Node& node, unsigned slot) const {
   return alone;
 }
 
+// Frames that follow one another, from that of `first` on.
+template <PageTableFormat F>
+void Tables<F>::fill_with_pages(Node& table, Entry first) const {
+  const auto window = machine().window(table.table);
+  AlignedWord* const page = entries(window.data());
+  for (unsigned i = 0; i < table.slot_count; ++i) {
+    __atomic_store_n(page + i, first.bits + i * kPageSize, __ATOMIC_RELAXED);
+  }
+  table.occupied.store(0xFFFF, std::memory_order_relaxed);
+}
+
 // Nobody else can reach the new table, so its lock is not taken. Where the large page is named from elsewhere too, the
 // frames are held by both from now on.
 template <PageTableFormat F>
@@ -231,12 +242,10 @@ Result<Node*> Tables<F>::split(Node& node, unsigned slot, TlbGather<F>& gather) 
     const EntryRights rights = Codec::rights(entry, node.level);
     const bool present = F::is_present(entry);
     const std::uint64_t marks = entry.bits & (F::accessed_bit(1) | F::kDirty);
-    for (unsigned i = 0; i < large.slot_count; ++i) {
-      Entry page = Codec::page(large.table + PageCount(i), 1, rights);
-      page = present ? page : Codec::with(page, 1, rights, false);
-      page.bits |= marks;
-      set(*table, i, page);
-    }
+    Entry page = Codec::page(large.table, 1, rights);
+    page = present ? page : Codec::with(page, 1, rights, false);
+    page.bits |= marks;
+    fill_with_pages(*table, page);
     link = Codec::table(table->table, node.level, rights);
     link = present ? link : Codec::with(link, node.level, rights, false);
     table->granted = grant_bits(rights);
@@ -316,6 +325,30 @@ void Tables<F>::release_pages(const Node& large, TlbGather<F>& gather) const {
   }
 }
 
+// Of a table of pages, or of one above: the compiler makes two functions of it.
+template <PageTableFormat F>
+template <bool is_leaf>
+void Tables<F>::release_entries(Node& node, TlbGather<F>& gather) const {
+  const auto window = machine().window(node.table);
+  AlignedWord* const table = entries(window.data());
+  const unsigned last = node.slot_count - 1U;
+  for (unsigned slot = 0; slot <= last; ++slot) {
+    const Entry entry{__atomic_load_n(table + slot, __ATOMIC_RELAXED)};
+    if (entry.bits == 0) {
+      slot = search_entry(node, slot, last) - 1;
+      continue;
+    }
+    __atomic_store_n(table + slot, 0, __ATOMIC_RELAXED);
+    if constexpr (!is_leaf) {
+      release(child(entry, node), gather);
+    } else if (Codec::state(entry, 1) == EntryState::page) [[likely]] {
+      gather.release_frame(Codec::frame(entry, 1));
+    } else {
+      gather.release_swap(Codec::swap_slot(entry));
+    }
+  }
+}
+
 template <PageTableFormat F>
 void Tables<F>::tear_down(Node& node, TlbGather<F>& gather) const {
   if (node.large) {
@@ -325,24 +358,10 @@ void Tables<F>::tear_down(Node& node, TlbGather<F>& gather) const {
   {
     const LockGuard guard(node.lock);
     node.stale.store(true, std::memory_order_release);
-    const auto window = machine().window(node.table);
-    AlignedWord* const table = entries(window.data());
-    const unsigned last = node.slot_count - 1U;
-    for (unsigned slot = 0; slot <= last; ++slot) {
-      const Entry entry{__atomic_load_n(table + slot, __ATOMIC_RELAXED)};
-      if (entry.bits == 0) {
-        slot = search_entry(node, slot, last) - 1;
-        continue;
-      }
-      __atomic_store_n(table + slot, 0, __ATOMIC_RELAXED);
-      const EntryState found = state(entry, node);
-      if (found == EntryState::page && node.level == 1) [[likely]] {
-        gather.release_frame(Codec::frame(entry, node.level));
-      } else if (found != EntryState::swapped) {
-        release(child(entry, node), gather);
-      } else {
-        gather.release_swap(Codec::swap_slot(entry));
-      }
+    if (node.level == 1) {
+      release_entries<true>(node, gather);
+    } else {
+      release_entries<false>(node, gather);
     }
     node.live = 0;
     node.resident = 0;

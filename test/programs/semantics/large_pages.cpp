@@ -2,8 +2,6 @@
 // come by themselves is the kernel's choice; that they do where they are asked for is seen in smaps.
 #include <sys/prctl.h>
 
-#include <array>
-
 #include "../support/fault.hpp"
 #include "../support/memory.hpp"
 #include "../support/process.hpp"
@@ -90,15 +88,12 @@ CASE("large pages", "prctl forbids them, and children inherit that") {
   EXPECT_ERRNO(prctl(PR_SET_THP_DISABLE, 1, 1, 0, 0), EINVAL);
   EXPECT_ERRNO(prctl(PR_GET_THP_DISABLE, 1, 0, 0, 0), EINVAL);
   MUST(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0));
-  const pid_t child = static_cast<pid_t>(MUST(fork()));
-  if (child == 0) {
+  in_child([] {
     char* const start = advised(kLarge);
     poke(start, 'a');
-    _exit(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0) == 1 && usage_of(start, "Rss") == 4 ? 0 : 1);
-  }
-  int status = -1;
-  EXPECT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0);
+    EXPECT_EQ(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), 1);
+    EXPECT_EQ(usage_of(start, "Rss"), 4);
+  });
   EXPECT_EQ(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), 1);
   MUST(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0));
   EXPECT_EQ(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0), 0);
@@ -123,18 +118,18 @@ CASE("large pages", "what changes a part leaves the rest as it was") {
 CASE("large pages", "a child and its parent do not see what the other writes") {
   char* const start = advised(2 * kLarge);
   fill(start, 2 * kLarge);
-  const pid_t child = static_cast<pid_t>(MUST(fork()));
-  if (child == 0) {
+  const Turns turns;
+  const pid_t child = start_child([&] {
+    turns.await_parent();
     expect_filled(start, 2 * kLarge);
     poke(start + kPage, 'c');
-    const bool right = peek(start + kPage) == 'c' && peek(start + 2 * kPage) == '\x03';
+    EXPECT_EQ(peek(start + kPage), 'c');
+    EXPECT_EQ(peek(start + 2 * kPage), '\x03');
     MUST(munmap(start + kLarge, kLarge));
-    _exit(right ? 0 : 1);
-  }
+  });
   poke(start + 2 * kPage, 'p');
-  int status = -1;
-  EXPECT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0);
+  turns.give_child();
+  EXPECT_EQ(status_of(child), 0);
   EXPECT_EQ(peek(start + 2 * kPage), 'p');
   poke(start + 2 * kPage, '\x03');
   expect_filled(start, 2 * kLarge);

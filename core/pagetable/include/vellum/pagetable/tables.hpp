@@ -170,6 +170,9 @@ class Tables {
   [[nodiscard]] static AlignedWord* entries(std::byte* table) { return reinterpret_cast<AlignedWord*>(table); }
   void tear_down(Node& node, TlbGather<F>& gather) const;
   void release_pages(const Node& large, TlbGather<F>& gather) const;
+  template <bool is_leaf>
+  void release_entries(Node& node, TlbGather<F>& gather) const VELLUM_REQUIRES(node.lock);
+  void fill_with_pages(Node& table, Entry first) const;
   [[nodiscard]] unsigned search_entry(const Node& node, unsigned from, unsigned last) const;
 
   NodeStore* store_;
