@@ -18,7 +18,8 @@ void list_values(unsigned argument, const unix::ValueNames& names) {
 
 void list_system_calls() {
   unix::for_each_system_call([](const unix::SystemCall& call) {
-    pc::print_line("call ", std::uint64_t{call.number}, " ", call.name, " ", std::uint64_t{call.argument_count});
+    pc::print_line("call ", std::uint64_t{call.number}, " ", call.name, " ", std::uint64_t{call.argument_count}, " ",
+                   call.served == unix::Served::beside_system ? "at_once" : "in_turn");
     for (unsigned i = 0; i < call.argument_count; ++i) {
       if (const unix::ValueNames* const names = call.shown[i].names()) {
         list_values(i, *names);

@@ -26,6 +26,9 @@ constexpr PhysAddr kStartPagesEnd{0x9F000};
 
 constinit PhysAddr start_page{0};
 constinit std::atomic<bool> system_is_entered{false};
+constinit std::atomic<unsigned> waiting_for_system{0};
+// How often it was entered by who had to wait.
+constinit std::atomic<std::uint32_t> entries_after_wait{0};
 constinit void (*main_of_others)() = nullptr;
 
 bool is_free_memory(const pc::StartInfo& start_info, PhysRange page) {
@@ -57,7 +60,32 @@ Result<void> start(CpuIndex index) {
   return {};
 }
 
+void wait_for_system() {
+  waiting_for_system.fetch_add(1, std::memory_order_relaxed);
+  pc::begin_rest();
+  unsigned rounds = 0;
+  do {
+    while (system_is_entered.load(std::memory_order_relaxed)) {
+      relax(rounds++);
+    }
+  } while (system_is_entered.exchange(true, std::memory_order_acquire));
+  pc::wake_up();
+  waiting_for_system.fetch_sub(1, std::memory_order_relaxed);
+  entries_after_wait.fetch_add(1, std::memory_order_relaxed);
+}
+
 }  // namespace
+
+void hand_over_system() {
+  constexpr unsigned kPatience = 10'000;
+  const std::uint32_t before = entries_after_wait.load(std::memory_order_relaxed);
+  unix::leave_system();
+  for (unsigned rounds = 0; rounds < kPatience && waiting_for_system.load(std::memory_order_relaxed) != 0 &&
+                            entries_after_wait.load(std::memory_order_relaxed) == before;
+       ++rounds) {
+    relax(rounds);
+  }
+}
 
 void find_other_cpus(const pc::StartInfo& start_info) {
   for (PhysAddr at = kFirstStartPage; at < kStartPagesEnd; at += ByteCount(kPageSize)) {
@@ -87,14 +115,7 @@ bool enter_system() {
   VELLUM_ASSERT(held_locks().none());
 #endif
   if (system_is_entered.exchange(true, std::memory_order_acquire)) {
-    pc::begin_rest();
-    unsigned rounds = 0;
-    do {
-      while (system_is_entered.load(std::memory_order_relaxed)) {
-        relax(rounds++);
-      }
-    } while (system_is_entered.exchange(true, std::memory_order_acquire));
-    pc::wake_up();
+    wait_for_system();
   }
   cpu.in_system = true;
   return true;

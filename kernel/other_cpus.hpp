@@ -10,4 +10,7 @@ namespace vellum::kernel {
 // there are.
 void find_other_cpus(const pc::StartInfo& start_info);
 
+// Leaves the system to those who wait for it: returns when one of them entered, or soon if none did.
+void hand_over_system();
+
 }  // namespace vellum::kernel

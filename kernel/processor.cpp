@@ -1,5 +1,7 @@
 #include "processor.hpp"
 
+#include <algorithm>
+
 #include <vellum/pc/clock.hpp>
 #include <vellum/pc/console.hpp>
 #include <vellum/pc/cpus.hpp>
@@ -10,6 +12,7 @@
 #include <vellum/unix/wait_queue.hpp>
 
 #include "device_registers.hpp"
+#include "other_cpus.hpp"
 
 extern "C" {
 extern const char user_copy_start[], user_copy_end[], user_copy_failed[];
@@ -84,9 +87,8 @@ std::optional<Kind> kind_of(std::uint64_t vector) {
 
 // System calls, of programs on the only CPU and on one of several.
 void call(pc::TrapFrame& frame) { unix::on_system_call(registers_of(frame)); }
-void call_in_system(pc::TrapFrame& frame) {
-  const unix::InSystem in_system;
-  unix::on_system_call(registers_of(frame));
+void call_of_several(pc::TrapFrame& frame) {
+  unix::on_system_call_of_several(registers_of(frame));
   // The interrupt of who sent a signal meanwhile has not come yet, but the call may have failed for it.
   unix::on_call();
 }
@@ -105,7 +107,7 @@ void start_processor(Kernel& kernel) {
   }
   pc::calibrate_clock();
   the_processor.boot_time = unix::Nanoseconds(pc::read_calendar_clock() * 1'000'000'000);
-  pc::this_cpu().system_call = pc::cpu_total > 1 ? call_in_system : call;
+  pc::this_cpu().system_call = pc::cpu_total > 1 ? call_of_several : call;
   pc::set_tick_handler([] {
     const unix::InSystem in_system;
     unix::on_tick();
@@ -141,8 +143,11 @@ bool resolve_program_fault(pc::TrapFrame& frame, const pc::PageFault& fault) {
     unix::on_program_fault(registers_of(frame), program_fault);
     return true;
   }
-  if (verdict == FaultVerdict::out_of_memory && unix::find_memory()) {
-    return true;
+  if (verdict == FaultVerdict::out_of_memory) {
+    const unix::InSystem in_system;
+    if (unix::find_memory()) {
+      return true;
+    }
   }
   frame.rip = reinterpret_cast<std::uint64_t>(user_copy_failed);
   return true;
@@ -247,6 +252,18 @@ void wait_for_interrupt() {
   }
 }
 
+void let_interrupts_in() {
+  const bool in_system = pc::this_cpu().in_system;
+  if (in_system) {
+    kernel::hand_over_system();
+  }
+  // An interrupt is let in only after the instruction that follows STI.
+  asm volatile("sti; nop; cli" : : : "memory");
+  if (in_system) {
+    (void)enter_system();
+  }
+}
+
 void request_attention() { pc::this_cpu().user_return |= pc::PerCpu::kAttention; }
 
 Nanoseconds monotonic_now() { return Nanoseconds(pc::nanoseconds_since_boot()); }
@@ -255,7 +272,7 @@ Nanoseconds realtime_now() { return processor().boot_time + monotonic_now(); }
 
 void fill_random(std::span<std::byte> bytes) {
   static constinit std::uint64_t state = 0;
-  for (std::byte& byte : bytes) {
+  for (std::size_t done = 0; done < bytes.size(); done += sizeof(std::uint64_t)) {
     std::uint64_t fresh = pc::read_time_stamp();
     if (processor().features.random) {
       asm volatile("rdrand %0" : "+r"(fresh) : : "cc");
@@ -264,7 +281,8 @@ void fill_random(std::span<std::byte> bytes) {
     state += fresh | 0x9E3779B97F4A7C15;
     std::uint64_t mixed = (state ^ state >> 30) * 0xBF58476D1CE4E5B9;
     mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB;
-    byte = static_cast<std::byte>(mixed >> 31);
+    mixed ^= mixed >> 31;
+    __builtin_memcpy(bytes.data() + done, &mixed, std::min(bytes.size() - done, sizeof(mixed)));
   }
 }
 

@@ -26,6 +26,10 @@ Error error_of(Errno error) {
       return {.code = Errc::overflow};
     case Errno::out_of_range:
       return {.code = Errc::out_of_range};
+    case Errno::bad_address:
+      return {.code = Errc::bad_address};
+    case Errno::try_again:
+      return {.code = Errc::try_again};
     case Errno::io_error:
     case Errno::no_space:
       return {.code = Errc::io_error};

@@ -185,6 +185,35 @@ Result<void> Space::protect(std::uint64_t address, std::uint64_t length, Rights 
   return space_->protect(address, length, rights);
 }
 
+Result<std::uint64_t> Space::remap(std::uint64_t address, std::uint64_t old_length, std::uint64_t new_length,
+                                   const RemapOptions& options) {
+  if (space_ == nullptr) {
+    return std::unexpected(kEmptyHandle);
+  }
+  return space_->remap(address, old_length, new_length, options);
+}
+
+Result<void> Space::advise(std::uint64_t address, std::uint64_t length, Advice advice) {
+  if (space_ == nullptr) {
+    return std::unexpected(kEmptyHandle);
+  }
+  return space_->advise(address, length, advice);
+}
+
+Result<void> Space::lock(std::uint64_t address, std::uint64_t length, Lock how) {
+  if (space_ == nullptr) {
+    return std::unexpected(kEmptyHandle);
+  }
+  return space_->lock(address, length, how);
+}
+
+Result<void> Space::unlock(std::uint64_t address, std::uint64_t length) {
+  if (space_ == nullptr) {
+    return std::unexpected(kEmptyHandle);
+  }
+  return space_->lock(address, length, std::nullopt);
+}
+
 Result<Space> Space::fork() {
   if (space_ == nullptr) {
     return std::unexpected(kEmptyHandle);
@@ -235,7 +264,7 @@ Result<Snapshot> Space::snapshot() {
   if (space_ == nullptr) {
     return std::unexpected(kEmptyHandle);
   }
-  auto copy = space_->fork();
+  auto copy = space_->snapshot();
   if (!copy) {
     return std::unexpected(copy.error());
   }

@@ -1,6 +1,7 @@
 // Random programs of the library's functions against a model of plain arrays: spaces are maps from pages to words, a
 // fork and a snapshot are copies of them. Every value, error and verdict is compared, and what regions and walks say;
 // at the end nothing may be left.
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -57,6 +58,14 @@ struct PageModel {
   std::uint64_t object_page = 0;
   bool own = true;  // false: it shows the object's page
   Words words{};
+  bool left_out = false;  // of forks
+  bool wiped = false;     // by forks
+  bool locked = false;
+
+  void discard() {
+    own = own && object < 0;
+    words = {};
+  }
 };
 
 struct SpaceModel {
@@ -112,7 +121,7 @@ class LibraryFuzz {
     const Cpu driven = cpu < 2 ? machine_.drive(cpu).value() : Cpu();
     const std::size_t which = take_index(spaces_.size());
     LiveSpace& space = spaces_[which];
-    switch (input_.take_in_range(0, 19)) {
+    switch (input_.take_in_range(0, 21)) {
       case 0:
       case 1:
         return map(space);
@@ -144,6 +153,10 @@ class LibraryFuzz {
         return resize();
       case 18:
         return walk(space);
+      case 19:
+        return advise(space);
+      case 20:
+        return lock(space);
       default:
         return check_regions(which);
     }
@@ -261,6 +274,77 @@ class LibraryFuzz {
     }
   }
 
+  // Applies change(page) -> whether it is permitted, up to where it is not. The error.
+  template <class Change>
+  [[nodiscard]] static int change_each(LiveSpace& space, std::uint64_t start, std::uint64_t count, Errc refused,
+                                       Change change) {
+    bool holes = false;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      PageModel* const page = find(space.model, start + i);
+      holes |= page == nullptr;
+      if (page != nullptr && !change(*page)) {
+        return number_of(refused);
+      }
+    }
+    return holes ? number_of(Errc::no_memory) : 0;
+  }
+  static bool follow(PageModel& page, Advice advice) {
+    const bool is_anonymous = page.object < 0 && !page.shared;
+    switch (advice) {
+      case Advice::discard:
+      case Advice::discard_locked_too:
+      case Advice::free:
+        if ((page.locked && advice != Advice::discard_locked_too) || (advice == Advice::free && !is_anonymous)) {
+          return false;
+        }
+        if (!page.shared) {
+          page.discard();
+        }
+        return true;
+      case Advice::leave_out_of_forks:
+      case Advice::keep_in_forks:
+        page.left_out = advice == Advice::leave_out_of_forks;
+        return true;
+      case Advice::wipe_in_forks:
+        page.wiped = page.wiped || is_anonymous;
+        return is_anonymous;
+      case Advice::copy_to_forks:
+        page.wiped = false;
+        return true;
+    }
+    return false;
+  }
+  void advise(LiveSpace& space) {
+    const std::uint64_t start = take_page();
+    const std::uint64_t count = take_count();
+    const auto advice = static_cast<Advice>(input_.take_in_range(0, 6));
+    const int expected =
+        change_each(space, start, count, Errc::invalid, [&](PageModel& page) { return follow(page, advice); });
+    if (const auto result = space.real.advise(start * kPageSize, count * kPageSize, advice);
+        number_of(result) != expected) {
+      differ("advise(%d) gave %d, expected %d", static_cast<int>(advice), number_of(result), expected);
+    }
+  }
+  // Up to the first hole; nothing is brought in.
+  void lock(LiveSpace& space) {
+    const std::uint64_t start = take_page();
+    const std::uint64_t count = take_count();
+    const bool locks = input_.take_bool();
+    int expected = 0;
+    for (std::uint64_t i = 0; i < count && expected == 0; ++i) {
+      PageModel* const page = find(space.model, start + i);
+      expected = page == nullptr ? number_of(Errc::no_memory) : 0;
+      if (page != nullptr) {
+        page->locked = locks;
+      }
+    }
+    const auto result = locks ? space.real.lock(start * kPageSize, count * kPageSize, Lock::on_fault)
+                              : space.real.unlock(start * kPageSize, count * kPageSize);
+    if (number_of(result) != expected) {
+      differ("lock gave %d, expected %d", number_of(result), expected);
+    }
+  }
+
   [[nodiscard]] int verdict(const PageModel* page, Access access) const {
     if (page == nullptr) {
       return number_of(Errc::no_mapping);
@@ -322,7 +406,15 @@ class LibraryFuzz {
   void fork(std::size_t which) {
     if (spaces_.size() < kMost) {
       Space child = spaces_[which].real.fork().value();
-      spaces_.push_back({.real = std::move(child), .model = spaces_[which].model});
+      SpaceModel model = spaces_[which].model;
+      std::erase_if(model.pages, [](const auto& page) { return page.second.left_out; });
+      for (auto& [number, page] : model.pages) {
+        page.locked = false;
+        if (page.wiped) {
+          page.discard();
+        }
+      }
+      spaces_.push_back({.real = std::move(child), .model = std::move(model)});
     }
   }
   void snapshot(LiveSpace& space) {
@@ -421,8 +513,14 @@ class LibraryFuzz {
         compare(find(space.model, at / kPageSize), meaning, at / kPageSize);
       }
     }
-    if (pages != space.model.pages.size() || space.real.use().value().mapped_pages != pages) {
+    const SpaceUse use = space.real.use().value();
+    if (pages != space.model.pages.size() || use.mapped_pages != pages) {
       differ("%zu pages are in regions, expected %zu", pages, space.model.pages.size());
+    }
+    const auto locked = std::ranges::count_if(space.model.pages, [](const auto& page) { return page.second.locked; });
+    if (use.locked_pages != static_cast<std::uint64_t>(locked)) {
+      differ("%zu pages are locked, expected %zu", static_cast<std::size_t>(use.locked_pages),
+             static_cast<std::size_t>(locked));
     }
   }
 

@@ -162,7 +162,8 @@ SpaceUse TypedSpace<F>::use() {
   const auto residence = core_.residence();
   return {.mapped_pages = core_.mapped().value(),
           .resident_pages = residence.pages.value(),
-          .tables = residence.tables.value()};
+          .tables = residence.tables.value(),
+          .locked_pages = core_.locked().value()};
 }
 
 #define LIBVELLUM_COMPILE(F)                                                             \

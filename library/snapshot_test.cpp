@@ -49,6 +49,30 @@ TEST(Snapshots, OfAForkedChildToo) {
   EXPECT_EQ(child.load<std::uint32_t>(at).value(), 1U);
 }
 
+TEST(Snapshots, KeepWhatForksWouldNotHave) {
+  Machine machine = Machine::create().value();
+  Space space = machine.create_space().value();
+  const std::uint64_t at = space.map(3 * kPageSize).value();
+  for (std::uint64_t page = 0; page < 3; ++page) {
+    ASSERT_TRUE(space.store<std::uint32_t>(at + page * kPageSize, 1));
+  }
+  ASSERT_TRUE(space.advise(at, kPageSize, Advice::leave_out_of_forks));
+  ASSERT_TRUE(space.advise(at + kPageSize, kPageSize, Advice::wipe_in_forks));
+  ASSERT_TRUE(space.lock(at + 2 * kPageSize, kPageSize));
+  const Snapshot snapshot = space.snapshot().value();
+  ASSERT_TRUE(space.unmap(at, 3 * kPageSize));
+  ASSERT_TRUE(space.restore(snapshot));
+  for (std::uint64_t page = 0; page < 3; ++page) {
+    EXPECT_EQ(space.load<std::uint32_t>(at + page * kPageSize).value(), 1U);
+  }
+  EXPECT_EQ(space.use().value().locked_pages, 1U);
+  Space child = space.fork().value();
+  EXPECT_EQ(child.load<std::uint32_t>(at).error().code, Errc::no_mapping);
+  EXPECT_EQ(child.load<std::uint32_t>(at + kPageSize).value(), 0U);
+  EXPECT_EQ(child.load<std::uint32_t>(at + 2 * kPageSize).value(), 1U);
+  EXPECT_EQ(child.use().value().locked_pages, 0U);
+}
+
 TEST(Snapshots, ObjectsKeepWhatTheyContain) {
   Machine machine = Machine::create().value();
   Space space = machine.create_space().value();

@@ -114,6 +114,41 @@ TEST_P(Spaces, ForksSeeTheirOwn) {
   EXPECT_EQ(child.load<std::uint32_t>(at).value(), 2U);
 }
 
+TEST_P(Spaces, PagesMoveWithWhatTheyContain) {
+  const std::uint64_t at = space.map(2 * kPageSize).value();
+  ASSERT_TRUE(space.store<std::uint32_t>(at + kPageSize, 9));
+  EXPECT_EQ(space.remap(at, 2 * kPageSize, kPageSize).value(), at);  // shorter, in place
+  ASSERT_EQ(space.remap(at, kPageSize, 0).error().linux_errno(), EINVAL);
+  ASSERT_TRUE(space.store<std::uint32_t>(at, 7));
+  const std::uint64_t target = at - 16 * kPageSize;
+  EXPECT_EQ(space.remap(at, kPageSize, 2 * kPageSize, {.target = target}).error().code, Errc::invalid);
+  EXPECT_EQ(space.remap(at, kPageSize, 2 * kPageSize, {.may_move = true, .target = target}).value(), target);
+  EXPECT_EQ(space.load<std::uint32_t>(target).value(), 7U);
+  EXPECT_EQ(space.load<std::uint32_t>(at).error().code, Errc::no_mapping);
+  const std::uint64_t copy =
+      space.remap(target, 2 * kPageSize, 2 * kPageSize, {.may_move = true, .keep_source = true}).value();
+  EXPECT_EQ(space.load<std::uint32_t>(copy).value(), 7U);
+  EXPECT_EQ(space.load<std::uint32_t>(target).value(), 0U);
+  EXPECT_EQ(space.remap(at, kPageSize, kPageSize).error().linux_errno(), EFAULT);
+}
+
+TEST_P(Spaces, AdviceAndLocks) {
+  const std::uint64_t at = space.map(4 * kPageSize).value();
+  ASSERT_TRUE(space.lock(at + 1, kPageSize));  // the two pages that it reaches into
+  EXPECT_EQ(space.use().value().locked_pages, 2U);
+  EXPECT_EQ(space.use().value().resident_pages, 2U);
+  ASSERT_TRUE(space.store<std::uint32_t>(at, 7));
+  EXPECT_EQ(space.advise(at, kPageSize, Advice::discard).error().code, Errc::invalid);
+  ASSERT_TRUE(space.unlock(at, kPageSize));
+  ASSERT_TRUE(space.advise(at, kPageSize, Advice::discard));
+  EXPECT_EQ(space.load<std::uint32_t>(at).value(), 0U);
+  EXPECT_EQ(space.advise(at + 1, kPageSize, Advice::free).error().code, Errc::invalid);
+  EXPECT_EQ(space.advise(at, ~std::uint64_t{0}, Advice::free).error().code, Errc::invalid);
+  EXPECT_EQ(space.lock(at, ~std::uint64_t{0}).error().code, Errc::invalid);
+  ASSERT_TRUE(space.advise(at, 4 * kPageSize, Advice::leave_out_of_forks));
+  EXPECT_TRUE(space.fork().value().regions().value().empty());
+}
+
 TEST_P(Spaces, SharedMemoryIsOnePageAndOneTable) {
   constexpr std::uint64_t kSize = 4 << 20;
   const Object object = machine.create_shared(kSize).value();

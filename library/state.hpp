@@ -104,7 +104,13 @@ class Space {
   [[nodiscard]] virtual Result<std::uint64_t> map(std::uint64_t length, const MapOptions& options, Object* object) = 0;
   [[nodiscard]] virtual Result<void> unmap(std::uint64_t address, std::uint64_t length) = 0;
   [[nodiscard]] virtual Result<void> protect(std::uint64_t address, std::uint64_t length, Rights rights) = 0;
+  [[nodiscard]] virtual Result<std::uint64_t> remap(std::uint64_t address, std::uint64_t old_length,
+                                                    std::uint64_t new_length, const RemapOptions& options) = 0;
+  [[nodiscard]] virtual Result<void> advise(std::uint64_t address, std::uint64_t length, Advice advice) = 0;
+  // Nothing: unlocks.
+  [[nodiscard]] virtual Result<void> lock(std::uint64_t address, std::uint64_t length, std::optional<Lock> how) = 0;
   [[nodiscard]] virtual Result<std::shared_ptr<Space>> fork() = 0;
+  [[nodiscard]] virtual Result<std::shared_ptr<Space>> snapshot() = 0;
   [[nodiscard]] virtual Result<std::uint64_t> load(std::uint64_t address, unsigned size) = 0;
   [[nodiscard]] virtual Result<void> store(std::uint64_t address, std::uint64_t value, unsigned size) = 0;
   [[nodiscard]] virtual Result<std::uint8_t> fetch(std::uint64_t address) = 0;

@@ -18,6 +18,19 @@ Result<void> result_of(const vellum::Result<void>& result) {
   return {};
 }
 
+// Whole pages; the address must be at a page.
+Result<vellum::VirtRange> pages_of(std::uint64_t address, std::uint64_t length) {
+  if (!VirtAddr(address).is_page_aligned()) {
+    return std::unexpected(Error{.code = Errc::invalid});
+  }
+  const std::uint64_t rounded = (length + vellum::kPageSize - 1) & ~(vellum::kPageSize - 1);
+  const auto range = vellum::VirtRange::checked(VirtAddr(address), ByteCount(rounded));
+  if (rounded < length || !range.ok()) {
+    return std::unexpected(Error{.code = Errc::invalid});
+  }
+  return range.value();
+}
+
 Traits traits_of(const MapOptions& options) {
   Traits traits;
   traits = options.shared ? traits | Traits::shared() : traits;
@@ -60,13 +73,86 @@ Result<void> TypedSpace<F>::protect(std::uint64_t address, std::uint64_t length,
 }
 
 template <class F>
+Result<std::uint64_t> TypedSpace<F>::remap(std::uint64_t address, std::uint64_t old_length, std::uint64_t new_length,
+                                           const RemapOptions& options) {
+  const OnCpu on(*owner_);
+  if (options.target && !options.may_move) {
+    return std::unexpected(Error{.code = Errc::invalid});
+  }
+  const auto moved = core_.remap({.address = VirtAddr(address),
+                                  .old_length = ByteCount(old_length),
+                                  .new_length = ByteCount(new_length),
+                                  .move = options.target     ? vellum::Remap::Move::to_target
+                                          : options.may_move ? vellum::Remap::Move::anywhere
+                                                             : vellum::Remap::Move::forbidden,
+                                  .keeps_source = options.keep_source,
+                                  .target = VirtAddr(options.target.value_or(0))});
+  if (!moved.ok()) {
+    return std::unexpected(error_of(moved.error()));
+  }
+  return moved.value().value();
+}
+
+template <class F>
+Result<void> TypedSpace<F>::advise(std::uint64_t address, std::uint64_t length, Advice advice) {
+  const OnCpu on(*owner_);
+  const auto range = pages_of(address, length);
+  if (!range) {
+    return std::unexpected(range.error());
+  }
+  switch (advice) {
+    case Advice::discard:
+      return result_of(core_.discard(*range, vellum::Discard::unlocked));
+    case Advice::discard_locked_too:
+      return result_of(core_.discard(*range, vellum::Discard::locked_too));
+    case Advice::free:
+      return result_of(core_.discard(*range, vellum::Discard::own_memory));
+    case Advice::leave_out_of_forks:
+      return result_of(core_.mark(*range, {.add = Traits::left_out_of_forks(), .drop = {}}));
+    case Advice::keep_in_forks:
+      return result_of(core_.mark(*range, {.add = {}, .drop = Traits::left_out_of_forks()}));
+    case Advice::wipe_in_forks:
+      return result_of(core_.mark(*range, {.add = Traits::wiped_by_forks(), .drop = {}, .own_memory_only = true}));
+    case Advice::copy_to_forks:
+      return result_of(core_.mark(*range, {.add = {}, .drop = Traits::wiped_by_forks()}));
+  }
+  return std::unexpected(Error{.code = Errc::invalid});
+}
+
+template <class F>
+Result<void> TypedSpace<F>::lock(std::uint64_t address, std::uint64_t length, std::optional<Lock> how) {
+  const OnCpu on(*owner_);
+  const std::uint64_t before = address % vellum::kPageSize;  // mlock takes any address, and means its page
+  if (length + before < length) {
+    return std::unexpected(Error{.code = Errc::invalid});
+  }
+  const auto range = pages_of(address - before, length + before);
+  if (!range) {
+    return std::unexpected(range.error());
+  }
+  return result_of(core_.lock_memory(*range, !how                ? vellum::LockMemory::no
+                                             : *how == Lock::now ? vellum::LockMemory::now
+                                                                 : vellum::LockMemory::on_fault));
+}
+
+template <class F>
+Result<std::shared_ptr<Space>> TypedSpace<F>::space_of(vellum::Result<CoreSpace*> made) {
+  if (!made.ok()) {
+    return std::unexpected(error_of(made.error()));
+  }
+  return std::make_shared<TypedSpace>(owner_, *made.value(), map_);
+}
+
+template <class F>
 Result<std::shared_ptr<Space>> TypedSpace<F>::fork() {
   const OnCpu on(*owner_);
-  const auto child = core_.fork();
-  if (!child.ok()) {
-    return std::unexpected(error_of(child.error()));
-  }
-  return std::make_shared<TypedSpace>(owner_, *child.value(), map_);
+  return space_of(core_.fork());
+}
+
+template <class F>
+Result<std::shared_ptr<Space>> TypedSpace<F>::snapshot() {
+  const OnCpu on(*owner_);
+  return space_of(core_.snapshot());
 }
 
 template <class F>

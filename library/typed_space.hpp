@@ -20,7 +20,12 @@ class TypedSpace final : public Space {
   [[nodiscard]] Result<std::uint64_t> map(std::uint64_t length, const MapOptions& options, Object* object) override;
   [[nodiscard]] Result<void> unmap(std::uint64_t address, std::uint64_t length) override;
   [[nodiscard]] Result<void> protect(std::uint64_t address, std::uint64_t length, Rights rights) override;
+  [[nodiscard]] Result<std::uint64_t> remap(std::uint64_t address, std::uint64_t old_length, std::uint64_t new_length,
+                                            const RemapOptions& options) override;
+  [[nodiscard]] Result<void> advise(std::uint64_t address, std::uint64_t length, Advice advice) override;
+  [[nodiscard]] Result<void> lock(std::uint64_t address, std::uint64_t length, std::optional<Lock> how) override;
   [[nodiscard]] Result<std::shared_ptr<Space>> fork() override;
+  [[nodiscard]] Result<std::shared_ptr<Space>> snapshot() override;
   [[nodiscard]] Result<void> restore(Space& snapshot) override;
 
   // access.cpp
@@ -40,6 +45,7 @@ class TypedSpace final : public Space {
  private:
   class Access;
 
+  [[nodiscard]] Result<std::shared_ptr<Space>> space_of(vellum::Result<CoreSpace*> made);
   [[nodiscard]] Meaning meaning_of(const vellum::Meaning& meaning, vellum::Vpn page) const;
   [[nodiscard]] WalkLevel look_at(vellum::Node& node, vellum::Vpn page) const;
 

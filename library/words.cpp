@@ -46,6 +46,10 @@ const char* words_of(Errc code) {
       return "it lies beyond the end of the object";
     case Errc::io_error:
       return "the object's function failed";
+    case Errc::bad_address:
+      return "it is not one mapping";
+    case Errc::try_again:
+      return "there is no page for it now";
     case Errc::empty_handle:
       return "the handle is empty: it was moved from, or closed";
     case Errc::other_machine:
@@ -141,6 +145,10 @@ int Error::linux_errno() const {
       return ERANGE;
     case Errc::io_error:
       return EIO;
+    case Errc::bad_address:
+      return EFAULT;
+    case Errc::try_again:
+      return EAGAIN;
     default:
       return 0;
   }

@@ -10,6 +10,24 @@ namespace vellum {
 
 template <PageTableFormat F>
 Result<AddressSpace<F>*> AddressSpace<F>::fork() {
+  AddressSpace* const child = VELLUM_TRY(copy());
+  if (is_marked_.load(std::memory_order_relaxed) && !child->settle_marks().ok()) {
+    child->destroy();
+    return Errno::no_memory;
+  }
+  return child;
+}
+
+template <PageTableFormat F>
+Result<AddressSpace<F>*> AddressSpace<F>::snapshot() {
+  AddressSpace* const snapshot = VELLUM_TRY(copy());
+  snapshot->future_locks_.store(future_locks_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  snapshot->is_marked_.store(is_marked_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  return snapshot;
+}
+
+template <PageTableFormat F>
+Result<AddressSpace<F>*> AddressSpace<F>::copy() {
   AddressSpace* const child = VELLUM_TRY(create_in(system_, layout_, *family_));
   Result<void> shared;
   {
@@ -31,9 +49,6 @@ Result<AddressSpace<F>*> AddressSpace<F>::fork() {
     TlbGather<F> gather(tree, closed.cpu());
     gather.flush_everything();
     gather.finish();
-  }
-  if (shared.ok() && is_marked_.load(std::memory_order_relaxed)) {
-    shared = child->settle_marks();
   }
   if (!shared.ok()) {
     child->destroy();
@@ -74,7 +89,9 @@ Result<void> AddressSpace<F>::share_root_with(AddressSpace& child) {
   return {};
 }
 
-#define VELLUM_COMPILE(F) template Result<AddressSpace<F>*> AddressSpace<F>::fork();
+#define VELLUM_COMPILE(F)                                    \
+  template Result<AddressSpace<F>*> AddressSpace<F>::fork(); \
+  template Result<AddressSpace<F>*> AddressSpace<F>::snapshot();
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE
 

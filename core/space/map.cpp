@@ -31,7 +31,11 @@ Result<VirtAddr> AddressSpace<F>::map_as_marked(const Request& request) {
                                                                : VELLUM_TRY(map_fixed(request, pages));
   const bool locked = request.traits.is_locked() && !request.traits.is_locked_on_fault();
   if (request.populate == Populate::now || locked) {
-    populate(VpnRange::must(vpn_of<F>(at), pages), request);
+    const VpnRange wanted = VpnRange::must(vpn_of<F>(at), pages);
+    (void)in_pieces(wanted, [&](VpnRange piece) -> Result<void> {
+      populate(piece, request);
+      return {};
+    });
   }
   return at;
 }

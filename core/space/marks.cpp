@@ -49,7 +49,7 @@ Result<void> AddressSpace<F>::lock_memory(VirtRange range, LockMemory how) {
   if (!marked.ok()) {
     return marked.error() == Errno::try_again ? Result<void>(Errno::no_memory) : marked;
   }
-  return how == LockMemory::now ? bring_in(range) : Result<void>();
+  return how == LockMemory::now ? bring_in_pieces(range) : Result<void>();
 }
 
 template <PageTableFormat F>
@@ -107,6 +107,14 @@ Result<void> AddressSpace<F>::bring_in(VirtRange range) {
   return {};
 }
 
+template <PageTableFormat F>
+Result<void> AddressSpace<F>::bring_in_pieces(VirtRange range) {
+  const VpnRange pages = VpnRange::must(vpn_of<F>(range.start()), whole_pages(range.size()));
+  return in_pieces(pages, [this](VpnRange piece) {
+    return bring_in(VirtRange::must(address_of<F>(piece.start()), bytes_of(piece.size())));
+  });
+}
+
 // What can be brought in of what is to be in memory.
 template <PageTableFormat F>
 void AddressSpace<F>::bring_in_locked(VirtRange range) {
@@ -118,7 +126,10 @@ void AddressSpace<F>::bring_in_locked(VirtRange range) {
       return;
     }
     if (region->traits.is_locked() && !region->traits.is_locked_on_fault()) {
-      (void)bring_in(part);
+      const Result<void> brought = bring_in_pieces(part);
+      if (!brought.ok() && brought.error() == Errno::interrupted) {
+        return;
+      }
     }
     at = part.last() + ByteCount(1);
   }

@@ -171,5 +171,52 @@ TYPED_TEST(Marks, DataIsLimited) {
       Errno::no_memory);
 }
 
+// Between pieces the system is asked whether there is to be more.
+TYPED_TEST(Marks, LockingEndsWhereItIsToldTo) {
+  const ByteCount length = bytes_of(VirtualMemory<TypeParam>::kPiece) * 2 + pages(1);
+  const Result<VirtAddr> mapped = this->space.map({.address = {}, .length = length, .prot = kRead});
+  if (!mapped.ok()) {
+    return;  // a toy format has no room for two pieces
+  }
+  const VirtAddr at = mapped.value();
+  this->space.system().may_go_on = [] { return false; };
+  EXPECT_EQ(this->space.lock_memory(this->range(at, length), LockMemory::now).error(), Errno::interrupted);
+  EXPECT_TRUE(this->space.is_resident(at));
+  EXPECT_FALSE(this->space.is_resident(at + length - pages(1)));
+  EXPECT_EQ(this->space.locked(), pages_for(length));
+  this->space.lock_all(LockMemory::now, LockMemory::no);
+  EXPECT_FALSE(this->space.is_resident(at + length - pages(1)));
+  this->space.system().may_go_on = [] { return true; };
+  EXPECT_TRUE(this->space.lock_memory(this->range(at, length), LockMemory::now).ok());
+  EXPECT_TRUE(this->space.is_resident(at + length - pages(1)));
+}
+
+TYPED_TEST(Marks, PopulatingEndsWhereItIsToldTo) {
+  const ByteCount length = bytes_of(VirtualMemory<TypeParam>::kPiece) * 2;
+  this->space.system().may_go_on = [] { return false; };
+  const Result<VirtAddr> mapped =
+      this->space.map({.address = {}, .length = length, .prot = kRead, .populate = Populate::now});
+  if (!mapped.ok()) {
+    return;
+  }
+  const VirtAddr at = mapped.value();
+  EXPECT_TRUE(this->space.is_resident(at));
+  EXPECT_FALSE(this->space.is_resident(at + length - pages(1)));
+}
+
+TYPED_TEST(Marks, WhatIsInMemoryIsListedAsFarAsItIsMapped) {
+  const VirtAddr at = this->map(pages(8));
+  EXPECT_EQ(this->store(this->space, at + pages(1), 1), Outcome::done);
+  EXPECT_TRUE(this->space.protect(at + pages(3), pages(2), kRead).ok());
+  EXPECT_TRUE(this->space.unmap(at + pages(6), pages(1)).ok());
+  std::uint8_t present[8] = {};
+  EXPECT_EQ(this->space.list_resident(this->range(at + pages(1), pages(5)), present), PageCount(5));
+  for (unsigned i = 0; i < 5; ++i) {
+    EXPECT_EQ(present[i] != 0, this->space.is_resident(at + pages(1 + i)));
+  }
+  EXPECT_EQ(present[0], 1);
+  EXPECT_EQ(this->space.list_resident(this->range(at + pages(4), pages(4)), present), PageCount(2));
+}
+
 }  // namespace
 }  // namespace vellum

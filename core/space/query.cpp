@@ -112,14 +112,37 @@ bool AddressSpace<F>::is_resident(VirtAddr address) {
   if (!region) {
     return false;
   }
-  const Vpn page = vpn_of<F>(address);
   const TreeSection section(tree);
+  return is_resident_in(*region, vpn_of<F>(address));
+}
+
+template <PageTableFormat F>
+PageCount AddressSpace<F>::list_resident(VirtRange range, std::span<std::uint8_t> into) {
+  VirtAddr at = range.start();
+  while (range.contains(at)) {
+    const HeldRegion region(*this, at);
+    if (!region) {
+      break;
+    }
+    const VirtRange part = region->range.intersection(VirtRange::must(at, range.size() - (at - range.start())));
+    const TreeSection section(tree);
+    for (VirtAddr page = at; part.contains(page); page += ByteCount(kPageSize)) {
+      into[whole_pages(page - range.start()).value()] = is_resident_in(*region, vpn_of<F>(page)) ? 1 : 0;
+    }
+    at += part.size();
+  }
+  return whole_pages(at - range.start());
+}
+
+// Inside a section of the tree.
+template <PageTableFormat F>
+bool AddressSpace<F>::is_resident_in(const Region<F>& region, Vpn page) const {
   const Walk walk = descend(page);
   if (tables_.state(tables_.load(*walk.node, tables_.slot_of(*walk.node, page)), *walk.node) == EntryState::page) {
     return true;
   }
-  return region->object != nullptr &&
-         region->object->is_resident(region->first + (page - vpn_of<F>(region->range.start())));
+  return region.object != nullptr &&
+         region.object->is_resident(region.first + (page - vpn_of<F>(region.range.start())));
 }
 
 template <PageTableFormat F>
@@ -232,11 +255,12 @@ void AddressSpace<F>::check_large(const Node& large, bool writable) {
   }
 }
 
-#define VELLUM_COMPILE(F)                                                          \
-  template std::optional<Region<F>> AddressSpace<F>::region_at_or_after(VirtAddr); \
-  template std::optional<Region<F>> AddressSpace<F>::find_region(VirtAddr, Hold);  \
-  template bool AddressSpace<F>::is_resident(VirtAddr);                            \
-  template typename AddressSpace<F>::Residence AddressSpace<F>::residence();       \
+#define VELLUM_COMPILE(F)                                                                \
+  template std::optional<Region<F>> AddressSpace<F>::region_at_or_after(VirtAddr);       \
+  template std::optional<Region<F>> AddressSpace<F>::find_region(VirtAddr, Hold);        \
+  template PageCount AddressSpace<F>::list_resident(VirtRange, std::span<std::uint8_t>); \
+  template bool AddressSpace<F>::is_resident(VirtAddr);                                  \
+  template typename AddressSpace<F>::Residence AddressSpace<F>::residence();             \
   template void AddressSpace<F>::check_invariants();
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE

@@ -23,6 +23,9 @@ The Linux system calls (x86-64) that the kernel has. This page is written from t
 and is logged once, by its name. Flags and choices are listed where they have names; what is not listed is refused as
 Linux refuses what it does not know. A remark stands where something is other than one would expect of Linux, or of little use.
 
+With several processors calls are served one at a time; those marked *at once*, which are little more than the address
+space that they change, by all processors at once ([decision 010](decisions/010-memory-calls-beside-the-system.md)).
+
 """
 
 
@@ -31,6 +34,7 @@ class Call:
     number: int
     name: str
     arguments: int
+    at_once: bool
     named: dict = field(default_factory=dict)  # argument: [(name, remark)]
 
 
@@ -42,8 +46,8 @@ def kernel():
 def calls_of(output):
     calls = []
     for line in output.splitlines():
-        if found := re.fullmatch(r"call (\d+) (\w+) (\d)", line):
-            calls.append(Call(int(found[1]), found[2], int(found[3])))
+        if found := re.fullmatch(r"call (\d+) (\w+) (\d) (in_turn|at_once)", line):
+            calls.append(Call(int(found[1]), found[2], int(found[3]), found[4] == "at_once"))
         elif found := re.fullmatch(r"  argument (\d)", line):
             values = calls[-1].named[int(found[1])] = []
         elif found := re.fullmatch(r"    (\w+) (\d+) (.*)", line):
@@ -52,13 +56,13 @@ def calls_of(output):
 
 
 def page(calls):
-    rows = [f"| {call.number} | `{call.name}` | {call.arguments} |" for call in sorted(calls, key=lambda call: call.number)]
+    rows = [f"| {call.number} | `{call.name}` | {call.arguments} | {'at once' if call.at_once else ''} |" for call in sorted(calls, key=lambda call: call.number)]
     sections = []
     for call in calls:
         for argument, values in call.named.items():
             lines = [f"- `{name}`" + (f": {remark}" if remark else "") for name, remark in values]
             sections.append(f"### {call.name}, argument {argument}\n\n" + "\n".join(lines) + "\n")
-    return (HEAD + f"{len(calls)} calls:\n\n| number | call | arguments |\n|---|---|---|\n" + "\n".join(rows)
+    return (HEAD + f"{len(calls)} calls:\n\n| number | call | arguments | served |\n|---|---|---|---|\n" + "\n".join(rows)
             + "\n\n## Flags and choices\n\n" + "\n".join(sections))
 
 

@@ -82,12 +82,15 @@ class Inspecting(Case):
                 return int(match[1])
         self.fail("nothing was held")
 
+    def start_program(self, name, *options, **variables):
+        """A run of a program of test/programs/inspect."""
+        subprocess.run(["clang++-19", "-std=c++23", "-static", "-O1", "-o", self.folder / name,
+                        ROOT / f"test/programs/inspect/{name}.cpp"], check=True)
+        return self.start_run("--engine", "tcg", *options, f"./{name}", **variables)
+
     def busy(self, *options, **variables):
-        """A run of test/programs/inspect/busy.cpp; the address of what its processes share."""
-        subprocess.run(["clang++-19", "-std=c++23", "-static", "-O1", "-o", self.folder / "busy",
-                        ROOT / "test/programs/inspect/busy.cpp"], check=True)
-        process = self.start_run("--engine", "tcg", *options, "./busy", **variables)
-        return int(process.stdout.readline(), 16)
+        """A run of busy.cpp; the address of what its processes share."""
+        return int(self.start_program("busy", *options, **variables).stdout.readline(), 16)
 
 
 class Agreement(Inspecting):
@@ -256,6 +259,24 @@ class Shared(Inspecting):
             self.assertNotEqual(one["root"], others[0]["root"])
         text = self.vellum("walk", "--process", 2, hex(shared))
         self.assertRegex(text, r"the table of level 1 is the object's own: \d+ entries name it")
+
+    def test_segments_of_two_processes(self):
+        output = self.start_program("attach").stdout
+        places = [[int(word, 0) for word in output.readline().split()] for _ in range(2)]
+        (one, one_large, one_small), (other, other_large, other_small) = places
+        self.assertNotEqual(one_small, other_small)
+        pages = (0, 2 * TABLE - PAGE, TABLE + PAGE)  # touched by both, by none, by both
+        for offset in pages:
+            ours, theirs = self.walks(one, [one_large + offset])[0], self.walks(other, [other_large + offset])[0]
+            self.assertEqual(ours["mapped"], offset != pages[1], ours)
+            self.assertEqual(ours.get("physical"), theirs.get("physical"))
+            self.assertEqual(ours["tables"][-1]["table"], theirs["tables"][-1]["table"])
+            self.assertTrue(ours["tables"][-1]["table_of_object"], ours)
+            self.assertNotEqual(ours["root"], theirs["root"])
+        ours, theirs = self.walks(one, [one_small + PAGE])[0], self.walks(other, [other_small + PAGE])[0]
+        self.assertTrue(ours["mapped"], ours)
+        self.assertEqual(ours["physical"], theirs["physical"])
+        self.assertNotEqual(ours["tables"][-1]["table"], theirs["tables"][-1]["table"])
 
 
 class Held(Inspecting):

@@ -1,6 +1,7 @@
 // Files in RAM: reads, writes, sizes.
 #include <algorithm>
 
+#include <vellum/unix/checkpoint.hpp>
 #include <vellum/unix/file_caller.hpp>
 
 #include "linux_numbers.hpp"
@@ -78,6 +79,7 @@ Result<void> RamFile::read(Transfer& to, ByteCount position) {
   FileObject& object = *VELLUM_TRY(this->object());
   FileWindows& windows = file_system().files().windows();
   FileContent& content = FileContent::of(object);
+  Pace pace;
   while (!to.left().is_zero()) {
     const ByteCount end = size();
     if (position >= end) {
@@ -97,6 +99,9 @@ Result<void> RamFile::read(Transfer& to, ByteCount position) {
       VELLUM_TRY(put);
     }
     position += to.moved() - before;
+    if (!pace.go_on((to.moved() - before).value())) {
+      return Errno::interrupted;
+    }
   }
   return {};
 }
@@ -228,6 +233,7 @@ Result<void> RamFile::write(Transfer& from, ByteCount& position, bool append) {
 // Page by page; the file grows with each, so that nobody sees the zeros of what is not yet written.
 Result<void> RamFile::write_locked(FileObject& object, Transfer& from, ByteCount position, ByteCount limit) {
   FileWindows& windows = file_system().files().windows();
+  Pace pace;
   while (!from.left().is_zero() && position < limit) {
     const ByteCount length(
         std::min({from.left().value(), static_cast<std::uint64_t>(to_page_end(position)), (limit - position).value()}));
@@ -250,6 +256,9 @@ Result<void> RamFile::write_locked(FileObject& object, Transfer& from, ByteCount
         VELLUM_TRY(resize(object, reached));
       }
       return got.error() == Errno::no_memory ? Result<void>(Errno::no_space) : got;
+    }
+    if (!pace.go_on(length.value())) {
+      return Errno::interrupted;
     }
   }
   return {};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <vellum/unix/checkpoint.hpp>
 #include <vellum/unix/file_caller.hpp>
 #include <vellum/unix/resolve.hpp>
 
@@ -19,9 +20,13 @@ class MemoryDeviceFile final : public OpenFile {
 
   bool is_seekable() const override { return true; }
   Result<void> read(Transfer& to, ByteCount /*position*/) override {
+    Pace pace;
     while (kind_ != Kind::null && !to.left().is_zero()) {
       const auto piece = static_cast<std::size_t>(std::min(to.left().value(), kPageSize));
       VELLUM_TRY(kind_ == Kind::random ? put_random(to, piece) : to.put(std::span(kZeros).first(piece)));
+      if (!pace.go_on(kind_ == Kind::random ? piece * kRandomWeight : piece)) {
+        return Errno::interrupted;
+      }
     }
     return {};
   }

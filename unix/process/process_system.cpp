@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <vellum/unix/checkpoint.hpp>
 #include <vellum/unix/system_lock.hpp>
 
 namespace vellum::unix {
@@ -45,6 +46,7 @@ Result<void> ProcessSystem::run(void (*first)(Thread&), void* argument) {
   Thread* const idle = VELLUM_TRY(threads_.create(*this, nullptr, ProcessId(0)));
   the_system = this;
   install_scheduler(scheduler);
+  memory.may_go_on = checkpoint;
   (void)enter_system();
   VELLUM_TRY(start_other_cpus([] {
     ProcessSystem& system = *the_system;

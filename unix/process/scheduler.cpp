@@ -2,7 +2,9 @@
 
 #include <bit>
 
+#include <vellum/unix/checkpoint.hpp>
 #include <vellum/unix/process_system.hpp>
+#include <vellum/unix/signals.hpp>
 #include <vellum/unix/system_lock.hpp>
 
 namespace vellum::unix {
@@ -317,6 +319,15 @@ Wakeup block_current(const std::atomic<bool>& woken, Interruptible interruptible
 }
 
 void unblock(Thread& thread) { port_scheduler->unblock(thread); }
+
+bool checkpoint() {
+  let_interrupts_in();
+  if (port_scheduler->turn_is_over()) {
+    const InSystem in_system;
+    port_scheduler->yield();
+  }
+  return !must_end(*current_thread());
+}
 
 void on_call() { port_scheduler->called(); }
 

@@ -192,6 +192,27 @@ bool is_orphaned(ProcessSystem& system, ProcessId group, const Process* leaving)
 
 SignalSet waiting_for(Thread& thread) { return thread.pending.set() | thread.process->pending.set(); }
 
+bool must_end(Thread& thread) {
+  if (!thread.interrupted.load(std::memory_order_acquire)) [[likely]] {
+    return false;
+  }
+  if (thread.dying.load(std::memory_order_acquire)) {
+    return true;
+  }
+  const LockGuard guard(process_lock);
+  Process& process = *thread.process;
+  for (SignalSet waiting = waiting_for(thread).without(thread.blocked); !waiting.empty();) {
+    const Signal signal = waiting.first();
+    const DefaultAction action = default_action(signal);
+    const bool ends = action == DefaultAction::terminate || action == DefaultAction::dump;
+    if (ends && process.action(signal).handler == SignalAction::kDefault && !process.unkillable) {
+      return true;
+    }
+    waiting.remove(signal);
+  }
+  return false;
+}
+
 void reconsider(Thread& thread) {
   const bool interrupted = thread.dying.load(std::memory_order_relaxed) || thread.process->stopped ||
                            !waiting_for(thread).without(thread.blocked).empty();

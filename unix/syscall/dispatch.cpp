@@ -3,6 +3,7 @@
 #include <vellum/unix/lifecycle.hpp>
 #include <vellum/unix/process_system.hpp>
 #include <vellum/unix/system_call.hpp>
+#include <vellum/unix/system_lock.hpp>
 #include <vellum/unix/text_sink.hpp>
 
 #include "names.hpp"
@@ -73,9 +74,23 @@ Restart restart_of(std::uint64_t number) {
   }
 }
 
-}  // namespace
+using Serve = std::uint64_t (*)(const SystemCall& call, const Arguments& arguments);
 
-void on_system_call(UserRegisters& registers) {
+std::uint64_t serve(const SystemCall& call, const Arguments& arguments) {
+  const Result<std::uint64_t> result = call.handler(arguments);
+  return result.ok() ? result.value() : encoded(result.error());
+}
+
+std::uint64_t serve_in_its_place(const SystemCall& call, const Arguments& arguments) {
+  if (call.served == Served::beside_system) {
+    return serve(call, arguments);
+  }
+  const InSystem in_system;
+  return serve(call, arguments);
+}
+
+template <Serve kServe>
+void dispatch(UserRegisters& registers) {
   if (!table.is_filled) [[unlikely]] {
     fill_table();
   }
@@ -88,16 +103,21 @@ void on_system_call(UserRegisters& registers) {
   if (thread.system.trace) [[unlikely]] {
     registers.rax = traced_call(thread, number, call, arguments);
   } else if (call != nullptr) [[likely]] {
-    const Result<std::uint64_t> result = call->handler(arguments);
-    registers.rax = result.ok() ? result.value() : encoded(result.error());
+    registers.rax = kServe(*call, arguments);
   } else {
     registers.rax = encoded(Errno::no_call);
   }
   if (call == nullptr) [[unlikely]] {
+    const InSystem in_system;
     report_unknown(thread.system, number);
   } else if (registers.rax == encoded(Errno::interrupted)) {
     thread.restart = restart_of(number);
   }
 }
+
+}  // namespace
+
+void on_system_call(UserRegisters& registers) { dispatch<serve>(registers); }
+void on_system_call_of_several(UserRegisters& registers) { dispatch<serve_in_its_place>(registers); }
 
 }  // namespace vellum::unix

@@ -3,6 +3,7 @@
 
 #include <vellum/unix/process_system.hpp>
 #include <vellum/unix/system_call.hpp>
+#include <vellum/unix/system_lock.hpp>
 #include <vellum/unix/user_memory.hpp>
 
 #include "memory_ranges.hpp"
@@ -32,7 +33,8 @@ Result<std::uint64_t> sys_msync(const Arguments& arguments) {
     if (!has(flags, kSync) || !region.object() || !region->traits.is_shared()) {
       return {};
     }
-    return region.object()->write_back(IndexRange::must(region.index_of(part.start()), whole_pages(part.size())));
+    const InSystem in_system;
+    return in_pieces(part, [&](VirtRange piece) { return region.object()->write_back(region.indices_of(piece)); });
   });
 }
 
@@ -96,10 +98,13 @@ Result<void> remove(const HeldRegion& region, VirtRange part) {
   if (!region->traits.is_shared() || !region->maximum.can_write()) {
     return Errno::access_denied;
   }
-  const IndexRange pages = IndexRange::must(region.index_of(part.start()), whole_pages(part.size()));
-  VELLUM_TRY(region.object()->punch(pages));
-  forget_windows(*region.object(), pages);
-  return {};
+  const InSystem in_system;
+  return in_pieces(part, [&](VirtRange piece) -> Result<void> {
+    const IndexRange pages = region.indices_of(piece);
+    VELLUM_TRY(region.object()->punch(pages));
+    forget_windows(*region.object(), pages);
+    return {};
+  });
 }
 
 // MADV_PAGEOUT: what can be read again. There is no swap for the rest.
@@ -109,9 +114,12 @@ Result<void> page_out(const HeldRegion& region, VirtRange part) {
   }
   const Ref<FileObject>& object = region.object();
   if (object && object->is_file() && static_cast<const FilePager*>(object->pager())->keeps_what_is_clean()) {
-    const IndexRange pages = IndexRange::must(region.index_of(part.start()), whole_pages(part.size()));
-    forget_windows(*object, pages);
-    (void)space().page_out(*object, pages);
+    const InSystem in_system;
+    return in_pieces(part, [&](VirtRange piece) -> Result<void> {
+      forget_windows(*object, region.indices_of(piece));
+      (void)space().page_out(*object, region.indices_of(piece));
+      return {};
+    });
   }
   return {};
 }
@@ -193,15 +201,14 @@ Result<std::uint64_t> sys_mincore(const Arguments& arguments) {
     return Errno::invalid;
   }
   const VirtRange range = VELLUM_TRY(named_range(arguments.address(0), ByteCount(arguments.value[1])));
-  const VirtAddr vector = arguments.address(2);
-  for (VirtAddr page = range.start(); range.contains(page); page += ByteCount(kPageSize)) {
-    const std::optional<Region<Format>> region = space().region_at_or_after(page);
-    if (!region || !region->range.contains(page)) {
-      return Errno::no_memory;
-    }
-    VELLUM_TRY(write_user<std::uint8_t>(vector + ByteCount((page - range.start()).value() >> kPageShift),
-                                        space().is_resident(page) ? 1 : 0));
-  }
+  VirtAddr vector = arguments.address(2);
+  VELLUM_TRY(in_pieces(range, [&](VirtRange piece) -> Result<void> {
+    std::uint8_t present[VirtualMemory<Format>::kPiece.value()];
+    const PageCount mapped = space().list_resident(piece, present);
+    VELLUM_TRY(copy_out(vector, std::as_bytes(std::span(present).first(mapped.value()))));
+    vector += ByteCount(mapped.value());
+    return mapped == whole_pages(piece.size()) ? Result<void>() : Result<void>(Errno::no_memory);
+  }));
   return 0;
 }
 
@@ -209,9 +216,9 @@ constexpr Shown kHex = Shown::hexadecimal;
 constexpr Shown kDecimal = Shown::decimal;
 
 constexpr SystemCall kCalls[] = {
-    {26, "msync", sys_msync, 3, {kHex, kDecimal, value_names::kSyncFlags}},
-    {27, "mincore", sys_mincore, 3, {kHex, kDecimal, Shown::bytes}},
-    {28, "madvise", sys_madvise, 3, {kHex, kDecimal, value_names::kAdvice}},
+    {26, "msync", sys_msync, 3, {kHex, kDecimal, value_names::kSyncFlags}, Served::beside_system},
+    {27, "mincore", sys_mincore, 3, {kHex, kDecimal, Shown::bytes}, Served::beside_system},
+    {28, "madvise", sys_madvise, 3, {kHex, kDecimal, value_names::kAdvice}, Served::beside_system},
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <vellum/unix/memory_file.hpp>
 #include <vellum/unix/process_system.hpp>
 #include <vellum/unix/system_call.hpp>
+#include <vellum/unix/system_lock.hpp>
 #include <vellum/unix/user_memory.hpp>
 
 #include "memory_locks.hpp"
@@ -115,17 +116,23 @@ Result<VirtAddr> map_low(Request request) {
 }
 
 // Whether so many pages more may be locked. Error: try_again.
-Result<void> permit_locking(PageCount more) {
-  const LockBudget budget = lock_budget();
+Result<void> permit_locking(const LockBudget& budget, PageCount more) {
   return budget.unlimited || budget.permits(space().locked(), more) ? Result<void>() : Result<void>(Errno::try_again);
 }
 
-Result<VirtAddr> map(Request& request, std::uint64_t flags) {
+Result<VirtAddr> map_unlocked(const Request& request, std::uint64_t flags) {
   const bool anywhere = request.placement == Placement::anywhere;
-  if (has(flags, map_flag::kLocked) || space().locks_future()) {
-    VELLUM_TRY(permit_locking(pages_for(request.length)));
-  }
   return anywhere && has(flags, map_flag::kBelow2G) ? map_low(request) : space().map(request);
+}
+
+Result<VirtAddr> map(const Request& request, std::uint64_t flags) {
+  if (!has(flags, map_flag::kLocked) && !space().locks_future()) [[likely]] {
+    return map_unlocked(request, flags);
+  }
+  const LockBudget budget = lock_budget();
+  const LockingTurn turn(budget);
+  VELLUM_TRY(permit_locking(budget, pages_for(request.length)));
+  return map_unlocked(request, flags);
 }
 
 Result<VirtAddr> map_anonymous(Request& request, std::uint64_t flags, bool shared) {
@@ -146,9 +153,38 @@ Result<VirtAddr> map_anonymous(Request& request, std::uint64_t flags, bool share
   return map(request, flags);
 }
 
-Result<VirtAddr> map_file(Request& request, std::uint64_t flags, bool shared, OpenFile& file) {
-  VELLUM_TRY(permit(file, request, shared));
-  const FileMapping mapping = VELLUM_TRY(file.mapping());
+// An open file held beside the system: whoever lets go of it last closes it.
+class HeldFile {
+ public:
+  HeldFile() = default;
+  ~HeldFile() {
+    if (file_) {
+      const InSystem in_system;
+      file_.reset();
+    }
+  }
+  HeldFile(const HeldFile&) = delete;
+  HeldFile& operator=(const HeldFile&) = delete;
+
+  // Error: bad_descriptor.
+  [[nodiscard]] Result<void> find(int descriptor) {
+    const InSystem in_system;
+    file_ = VELLUM_TRY(calling_files().table->get(descriptor));
+    return {};
+  }
+  // What may be mapped of it for a request, which it limits.
+  [[nodiscard]] Result<FileMapping> mapping(Request& request, bool shared) const {
+    const InSystem in_system;
+    VELLUM_TRY(permit(*file_, request, shared));
+    return file_->mapping();
+  }
+
+ private:
+  Ref<OpenFile> file_;
+};
+
+Result<VirtAddr> map_file(Request& request, std::uint64_t flags, bool shared, const HeldFile& file) {
+  const FileMapping mapping = VELLUM_TRY(file.mapping(request, shared));
   if (!mapping.object) {  // /dev/zero
     return map_anonymous(request, flags, shared);
   }
@@ -159,17 +195,9 @@ Result<VirtAddr> map_file(Request& request, std::uint64_t flags, bool shared, Op
   return map(request, flags);
 }
 
-Result<std::uint64_t> sys_mmap(const Arguments& arguments) {
+// Without a file: anonymous memory.
+[[gnu::always_inline]] inline Result<std::uint64_t> map_as_asked(const Arguments& arguments, const HeldFile* file) {
   const std::uint64_t flags = arguments.value[3];
-  if ((arguments.value[5] & (kPageSize - 1)) != 0) {
-    return Errno::invalid;
-  }
-  Ref<OpenFile> file;
-  if (!has(flags, map_flag::kAnonymous)) {
-    file = VELLUM_TRY(calling_files().table->get(arguments.integer(4)));
-  } else if (has(flags, map_flag::kHugePages)) {
-    return Errno::no_memory;  // none are set aside
-  }
   if (arguments.value[1] == 0) {
     return Errno::invalid;
   }
@@ -178,7 +206,7 @@ Result<std::uint64_t> sys_mmap(const Arguments& arguments) {
   request.address = arguments.address(0);
   request.length = ByteCount(arguments.value[1]);
   request.prot = Prot::from_bits(static_cast<unsigned>(arguments.value[2] & kProtMask));
-  request.offset = ByteCount(file ? arguments.value[5] : 0);
+  request.offset = ByteCount(file != nullptr ? arguments.value[5] : 0);
   request.placement = has(flags, map_flag::kFixedNoReplace) ? Placement::fixed_no_replace
                       : has(flags, map_flag::kFixed)        ? Placement::fixed
                                                             : Placement::anywhere;
@@ -197,8 +225,22 @@ Result<std::uint64_t> sys_mmap(const Arguments& arguments) {
     request.populate = Populate::now;
   }
   const VirtAddr at =
-      VELLUM_TRY(file ? map_file(request, flags, shared, *file) : map_anonymous(request, flags, shared));
+      VELLUM_TRY(file != nullptr ? map_file(request, flags, shared, *file) : map_anonymous(request, flags, shared));
   return at.value();
+}
+
+Result<std::uint64_t> sys_mmap(const Arguments& arguments) {
+  const std::uint64_t flags = arguments.value[3];
+  if ((arguments.value[5] & (kPageSize - 1)) != 0) {
+    return Errno::invalid;
+  }
+  if (has(flags, map_flag::kAnonymous)) {
+    const bool huge = has(flags, map_flag::kHugePages);  // none are set aside
+    return huge ? Result<std::uint64_t>(Errno::no_memory) : map_as_asked(arguments, nullptr);
+  }
+  HeldFile file;
+  VELLUM_TRY(file.find(arguments.integer(4)));
+  return map_as_asked(arguments, &file);
 }
 
 Result<std::uint64_t> sys_munmap(const Arguments& arguments) {
@@ -242,14 +284,22 @@ Result<std::uint64_t> sys_mprotect(const Arguments& arguments) {
 }
 
 Result<std::uint64_t> sys_brk(const Arguments& arguments) {
-  if (space().locks_future()) {
-    const VirtAddr before = space().set_break(VirtAddr(0));
-    const VirtAddr wanted = arguments.address(0);
-    if (wanted > before && !permit_locking(pages_for(wanted - before)).ok()) {
-      return before.value();
-    }
+  const VirtAddr wanted = arguments.address(0);
+  if (!space().locks_future()) [[likely]] {
+    return space().set_break(wanted).value();
   }
-  return space().set_break(arguments.address(0)).value();
+  const LockBudget budget = lock_budget();
+  const LockingTurn turn(budget);
+  const VirtAddr before = space().set_break(VirtAddr(0));
+  if (wanted > before && !permit_locking(budget, pages_for(wanted - before)).ok()) {
+    return before.value();
+  }
+  return space().set_break(wanted).value();
+}
+
+Result<std::uint64_t> remap(const Remap& request) {
+  const VirtAddr at = VELLUM_TRY(space().remap(request));
+  return at.value();
 }
 
 // Flags that make no sense together are refused before anything else is looked at.
@@ -262,22 +312,25 @@ Result<std::uint64_t> sys_mremap(const Arguments& arguments) {
     return Errno::invalid;
   }
   const VirtAddr address = arguments.address(0);
-  const PageCount old_pages = pages_for(ByteCount(arguments.value[1]));
-  const PageCount new_pages = pages_for(ByteCount(arguments.value[2]));
+  const Remap request = {.address = address,
+                         .old_length = ByteCount(arguments.value[1]),
+                         .new_length = ByteCount(arguments.value[2]),
+                         .move = has(flags, kFixed)     ? Remap::Move::to_target
+                                 : has(flags, kMayMove) ? Remap::Move::anywhere
+                                                        : Remap::Move::forbidden,
+                         .keeps_source = has(flags, kKeepsSource),
+                         .target = arguments.address(4)};
+  const PageCount old_pages = pages_for(request.old_length);
+  const PageCount new_pages = pages_for(request.new_length);
   const std::optional<Region<Format>> region = space().region_at_or_after(address);
   const bool locked = region && region->traits.is_locked() && region->range.contains(address);
-  if (locked && new_pages > old_pages && old_pages <= whole_pages(region->range.end() - address)) {
-    VELLUM_TRY(permit_locking(new_pages - old_pages));
+  if (!locked || new_pages <= old_pages || old_pages > whole_pages(region->range.end() - address)) [[likely]] {
+    return remap(request);
   }
-  const VirtAddr at = VELLUM_TRY(space().remap({.address = address,
-                                                .old_length = ByteCount(arguments.value[1]),
-                                                .new_length = ByteCount(arguments.value[2]),
-                                                .move = has(flags, kFixed)     ? Remap::Move::to_target
-                                                        : has(flags, kMayMove) ? Remap::Move::anywhere
-                                                                               : Remap::Move::forbidden,
-                                                .keeps_source = has(flags, kKeepsSource),
-                                                .target = arguments.address(4)}));
-  return at.value();
+  const LockBudget budget = lock_budget();
+  const LockingTurn turn(budget);
+  VELLUM_TRY(permit_locking(budget, new_pages - old_pages));
+  return remap(request);
 }
 
 constexpr Shown kHex = Shown::hexadecimal;
@@ -288,11 +341,12 @@ constexpr SystemCall kCalls[] = {
      "mmap",
      sys_mmap,
      6,
-     {kHex, kDecimal, value_names::kProtections, value_names::kMapFlags, Shown::descriptor, kHex}},
-    {10, "mprotect", sys_mprotect, 3, {kHex, kDecimal, value_names::kProtections}},
-    {11, "munmap", sys_munmap, 2, {kHex, kDecimal}},
-    {12, "brk", sys_brk, 1, {kHex}},
-    {25, "mremap", sys_mremap, 5, {kHex, kDecimal, kDecimal, value_names::kRemapFlags, kHex}},
+     {kHex, kDecimal, value_names::kProtections, value_names::kMapFlags, Shown::descriptor, kHex},
+     Served::beside_system},
+    {10, "mprotect", sys_mprotect, 3, {kHex, kDecimal, value_names::kProtections}, Served::beside_system},
+    {11, "munmap", sys_munmap, 2, {kHex, kDecimal}, Served::beside_system},
+    {12, "brk", sys_brk, 1, {kHex}, Served::beside_system},
+    {25, "mremap", sys_mremap, 5, {kHex, kDecimal, kDecimal, value_names::kRemapFlags, kHex}, Served::beside_system},
 };
 
 }  // namespace

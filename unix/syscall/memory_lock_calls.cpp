@@ -65,6 +65,7 @@ Result<std::uint64_t> lock(const Arguments& arguments, LockMemory how) {
   if (!budget.permits_any()) {
     return Errno::not_permitted;
   }
+  const LockingTurn turn(budget);
   const Touched touched = touched_by(arguments);
   const Result<VirtRange> range = range_of(touched);
   if (!budget.unlimited) {
@@ -112,6 +113,7 @@ Result<std::uint64_t> sys_mlockall(const Arguments& arguments) {
   if (!budget.permits_any()) {
     return Errno::not_permitted;
   }
+  const LockingTurn turn(budget);
   const bool current = (flags & kCurrent) != 0;
   if (current && !budget.unlimited && space().mapped() > budget.pages()) {
     return Errno::no_memory;
@@ -130,11 +132,11 @@ constexpr Shown kHex = Shown::hexadecimal;
 constexpr Shown kDecimal = Shown::decimal;
 
 constexpr SystemCall kCalls[] = {
-    {149, "mlock", sys_mlock, 2, {kHex, kDecimal}},
-    {150, "munlock", sys_munlock, 2, {kHex, kDecimal}},
-    {151, "mlockall", sys_mlockall, 1, {value_names::kLockAllFlags}},
-    {152, "munlockall", sys_munlockall, 0, {}},
-    {325, "mlock2", sys_mlock2, 3, {kHex, kDecimal, value_names::kLockFlags}},
+    {149, "mlock", sys_mlock, 2, {kHex, kDecimal}, Served::beside_system},
+    {150, "munlock", sys_munlock, 2, {kHex, kDecimal}, Served::beside_system},
+    {151, "mlockall", sys_mlockall, 1, {value_names::kLockAllFlags}, Served::beside_system},
+    {152, "munlockall", sys_munlockall, 0, {}, Served::beside_system},
+    {325, "mlock2", sys_mlock2, 3, {kHex, kDecimal, value_names::kLockFlags}, Served::beside_system},
 };
 
 }  // namespace

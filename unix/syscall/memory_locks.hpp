@@ -1,7 +1,10 @@
 // How much memory the caller may lock (RLIMIT_MEMLOCK).
 #pragma once
 
+#include <optional>
+
 #include <vellum/unix/process.hpp>
+#include <vellum/unix/system_lock.hpp>
 
 namespace vellum::unix {
 
@@ -16,6 +19,21 @@ struct LockBudget {
 };
 
 [[nodiscard]] LockBudget lock_budget();
+
+// From the look at what is locked to the locking of more: who has a limit does it in the system, so that the threads of
+// a program together keep to it.
+class [[nodiscard]] LockingTurn {
+ public:
+  explicit LockingTurn(const LockBudget& budget) {
+    if (!budget.unlimited) {
+      in_system_.emplace();
+    }
+  }
+
+ private:
+  std::optional<InSystem> in_system_;
+};
+
 // Tells a process's space, whose locked stacks may grow, after a change of the limit or of credentials.
 void apply_lock_limit(Process& process) VELLUM_REQUIRES(process_lock);
 

@@ -1,6 +1,9 @@
 // Ranges that a program names, and what lies in them.
 #pragma once
 
+#include <algorithm>
+
+#include <vellum/unix/checkpoint.hpp>
 #include <vellum/unix/program.hpp>
 
 namespace vellum::unix {
@@ -30,6 +33,9 @@ class HeldRegion {
   // The object's page at an address of the region.
   [[nodiscard]] PageIndex index_of(VirtAddr address) const {
     return region_.first + whole_pages(address - region_.range.start());
+  }
+  [[nodiscard]] IndexRange indices_of(VirtRange part) const {
+    return IndexRange::must(index_of(part.start()), whole_pages(part.size()));
   }
 
  private:
@@ -63,26 +69,45 @@ template <class Visitor>
   return holes ? Result<std::uint64_t>(Errno::no_memory) : 0;
 }
 
-// Does to each page what an access of the program would. Errors: no_memory, bad_address (no right, beyond a file).
-[[nodiscard]] inline Result<void> touch(Space& space, VirtRange range, Access access) {
-  const VpnRange all = VpnRange::must(vpn_of<Format>(range.start()), whole_pages(range.size()));
-  for (VirtAddr page = range.start(); range.contains(page);) {
-    const PageCount there = space.pages_there(vpn_of<Format>(page), access);
-    if (!there.is_zero()) {
-      page += bytes_of(there);
-      continue;
-    }
-    switch (space.fault(page, access, all)) {
-      case FaultVerdict::resolved:
-        page += ByteCount(kPageSize);
-        break;
-      case FaultVerdict::out_of_memory:
-        return Errno::no_memory;
-      default:
-        return Errno::bad_address;
+// Calls visit(piece) -> Result<void> for pieces of a few hundred pages, with a checkpoint between them. Errors:
+// visit's; interrupted.
+template <class Visitor>
+[[nodiscard]] Result<void> in_pieces(VirtRange range, Visitor visit) {
+  constexpr ByteCount kPiece = bytes_of(VirtualMemory<Format>::kPiece);
+  for (ByteCount done{0}; done < range.size();) {
+    const ByteCount size = std::min(range.size() - done, kPiece);
+    VELLUM_TRY(visit(VirtRange::must(range.start() + done, size)));
+    done += size;
+    if (done < range.size() && !checkpoint()) {
+      return Errno::interrupted;
     }
   }
   return {};
+}
+
+// Does to each page what an access of the program would. Errors: no_memory, bad_address (no right, beyond a file),
+// interrupted.
+[[nodiscard]] inline Result<void> touch(Space& space, VirtRange range, Access access) {
+  const VpnRange all = VpnRange::must(vpn_of<Format>(range.start()), whole_pages(range.size()));
+  return in_pieces(range, [&](VirtRange piece) -> Result<void> {
+    for (VirtAddr page = piece.start(); piece.contains(page);) {
+      const PageCount there = space.pages_there(vpn_of<Format>(page), access);
+      if (!there.is_zero()) {
+        page += bytes_of(there);
+        continue;
+      }
+      switch (space.fault(page, access, all)) {
+        case FaultVerdict::resolved:
+          page += ByteCount(kPageSize);
+          break;
+        case FaultVerdict::out_of_memory:
+          return Errno::no_memory;
+        default:
+          return Errno::bad_address;
+      }
+    }
+    return {};
+  });
 }
 
 }  // namespace vellum::unix

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <vellum/unix/checkpoint.hpp>
 #include <vellum/unix/remote_memory.hpp>
 #include <vellum/unix/system_call.hpp>
 
@@ -74,6 +75,7 @@ Result<std::uint64_t> sys_process_memory(const Arguments& arguments) {
   Scratch scratch(all_files().memory());
   VELLUM_TRY(scratch.allocate(ByteCount(kPageSize)));
   std::uint64_t copied = 0;
+  Pace pace;
   while (!here.is_at_end() && !there.is_at_end()) {
     const std::size_t size = std::min(here.in_page(), there.in_page());
     const Result<void> piece =
@@ -84,6 +86,9 @@ Result<std::uint64_t> sys_process_memory(const Arguments& arguments) {
     copied += size;
     here.advance(size);
     there.advance(size);
+    if (!pace.go_on(size)) {
+      break;
+    }
   }
   return copied;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <vellum/unix/checkpoint.hpp>
 #include <vellum/unix/process_system.hpp>
 #include <vellum/unix/system_call.hpp>
 #include <vellum/unix/user_memory.hpp>
@@ -101,6 +102,7 @@ Result<std::uint64_t> sys_getrandom(const Arguments& arguments) {
   }
   const std::uint64_t size = std::min<std::uint64_t>(arguments.value[1], INT32_MAX);
   std::byte bytes[256];
+  Pace pace;
   for (std::uint64_t done = 0; done < size;) {
     const std::span<std::byte> piece(bytes, std::min<std::uint64_t>(sizeof(bytes), size - done));
     fill_random(piece);
@@ -108,6 +110,9 @@ Result<std::uint64_t> sys_getrandom(const Arguments& arguments) {
       return done != 0 ? Result<std::uint64_t>(done) : copied.error();
     }
     done += piece.size();
+    if (!pace.go_on(piece.size() * kRandomWeight)) {
+      return done;
+    }
   }
   return size;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <vellum/unix/process_system.hpp>
+#include <vellum/unix/system_lock.hpp>
 #include <vellum/unix/text_sink.hpp>
 #include <vellum/unix/user_memory.hpp>
 
@@ -116,9 +117,7 @@ void show_result(TextSink& text, std::uint64_t result) {
   }
 }
 
-}  // namespace
-
-std::uint64_t traced_call(Thread& thread, std::uint64_t number, const SystemCall* call, const Arguments& arguments) {
+std::uint64_t trace(Thread& thread, std::uint64_t number, const SystemCall* call, const Arguments& arguments) {
   char line[512];
   FixedText text(line);
   text.character('[').signed_decimal(thread.id.value()).text("] ");
@@ -144,8 +143,21 @@ std::uint64_t traced_call(Thread& thread, std::uint64_t number, const SystemCall
     value = result.ok() ? result.value() : encoded(result.error());
   }
   show_result(text, value);
+  const InSystem in_system;
   thread.system.reporter.trace(text.view());
   return value;
+}
+
+}  // namespace
+
+// What is served in the system is reported before the next call is made; what is served beside it, as soon as it can
+// be.
+std::uint64_t traced_call(Thread& thread, std::uint64_t number, const SystemCall* call, const Arguments& arguments) {
+  if (call != nullptr && call->served == Served::beside_system) {
+    return trace(thread, number, call, arguments);
+  }
+  const InSystem in_system;
+  return trace(thread, number, call, arguments);
 }
 
 }  // namespace vellum::unix

@@ -69,6 +69,8 @@ enum class Errc : std::uint8_t {
   overflow,       // EOVERFLOW
   out_of_range,   // ERANGE: beyond the end of the object
   io_error,       // EIO: the object's function failed
+  bad_address,    // EFAULT: not one mapping
+  try_again,      // EAGAIN: no page for it now
 
   // Misuse of the library.
   empty_handle,     // moved from, or closed
@@ -158,6 +160,28 @@ struct MapOptions {
   bool populate = false;           // bring the pages in at once (MAP_POPULATE)
   const Object* object = nullptr;  // null: anonymous memory
   std::uint64_t offset = 0;        // into the object, a multiple of the page size
+};
+
+struct RemapOptions {
+  bool may_move = false;                  // MREMAP_MAYMOVE
+  std::optional<std::uint64_t> target{};  // MREMAP_FIXED: exactly there, in place of what was there
+  bool keep_source = false;               // MREMAP_DONTUNMAP: its pages go, and it stays mapped
+};
+
+// What madvise(2) can say of memory so that it makes a difference here.
+enum class Advice : std::uint8_t {
+  discard,             // MADV_DONTNEED: private memory is what it was when it was mapped
+  discard_locked_too,  // MADV_DONTNEED_LOCKED
+  free,                // MADV_FREE, done at once: private anonymous memory only
+  leave_out_of_forks,  // MADV_DONTFORK
+  keep_in_forks,       // MADV_DOFORK
+  wipe_in_forks,       // MADV_WIPEONFORK: private anonymous memory only
+  copy_to_forks,       // MADV_KEEPONFORK
+};
+
+enum class Lock : std::uint8_t {
+  now,       // mlock: brought in at once
+  on_fault,  // MLOCK_ONFAULT
 };
 
 // What a stretch of addresses is for, whether or not anything is there yet.
@@ -268,6 +292,7 @@ struct SpaceUse {
   std::uint64_t mapped_pages = 0;    // that mean something
   std::uint64_t resident_pages = 0;  // in memory; shared ones count fully
   std::uint64_t tables = 0;          // that the space reaches, shared ones too
+  std::uint64_t locked_pages = 0;    // that are to stay in memory
 };
 
 // --- handles -------------------------------------------------------------------------------------------------------
@@ -370,6 +395,15 @@ class Space {
   [[nodiscard]] Result<void> unmap(std::uint64_t address, std::uint64_t length);
   // mprotect(2). Errors: invalid, no_memory, rights.
   [[nodiscard]] Result<void> protect(std::uint64_t address, std::uint64_t length, Rights rights);
+  // mremap(2): returns where. Pages move without being copied. Errors: invalid, no_memory, not_permitted, bad_address.
+  [[nodiscard]] Result<std::uint64_t> remap(std::uint64_t address, std::uint64_t old_length, std::uint64_t new_length,
+                                            const RemapOptions& options = {});
+  // madvise(2). Errors: invalid, no_memory (a hole in the range; the rest is done), try_again (no page for its tables).
+  [[nodiscard]] Result<void> advise(std::uint64_t address, std::uint64_t length, Advice advice);
+  // mlock2(2), munlock(2), without a limit: what is locked advice does not discard. Errors: invalid, no_memory,
+  // try_again (no page to bring in).
+  [[nodiscard]] Result<void> lock(std::uint64_t address, std::uint64_t length, Lock how = Lock::now);
+  [[nodiscard]] Result<void> unlock(std::uint64_t address, std::uint64_t length);
   // fork(2)'s part: a space that is a copy of this one, at no cost for each page. Error: no_memory.
   [[nodiscard]] Result<Space> fork();
 
@@ -397,8 +431,8 @@ class Space {
 
   // --- snapshots
 
-  // What the space is now. Costs nothing for each page. Shared mappings are part of it, what their objects contain is
-  // not. Error: no_memory.
+  // What the space is now, with its advice and locks. Costs nothing for each page. Shared mappings are part of it, what
+  // their objects contain is not. Error: no_memory.
   [[nodiscard]] Result<Snapshot> snapshot();
   // Makes mappings and private memory again what they were: at the cost of what was changed since, whatever the space's
   // size. Any number of times, in any order of snapshots; also while other threads use the space, each of whose calls

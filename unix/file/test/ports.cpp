@@ -4,6 +4,7 @@
 #include <cstring>
 #include <mutex>
 
+#include <vellum/unix/checkpoint.hpp>
 #include <vellum/unix/process_view.hpp>
 #include <vellum/unix/system_lock.hpp>
 
@@ -99,6 +100,7 @@ void unblock(Thread& /*thread*/) {
 
 bool enter_system() { return false; }
 void leave_system() {}
+bool checkpoint() { return true; }
 
 Nanoseconds monotonic_now() {
   return Nanoseconds(static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));

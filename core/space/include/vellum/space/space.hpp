@@ -20,8 +20,10 @@
 // means in a node that others reach too.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
+#include <span>
 
 #include <vellum/base/lock.hpp>
 #include <vellum/object/object.hpp>
@@ -160,7 +162,8 @@ class AddressSpace : public FamilyMember<F> {
   // The part of madvise(2) that fork heeds or that concerns large pages, and munlock(2). Errors as of discard().
   [[nodiscard]] Result<void> mark(VirtRange range, const Marking& marking);
   // mlock(2): marks, and brings in. How much may be locked is for the caller to see to. Errors: no_memory (a gap; what
-  // may not be touched, or is beyond its file; out of pages for tables), try_again (out of pages).
+  // may not be touched, or is beyond its file; out of pages for tables), try_again (out of pages), interrupted
+  // (VirtualMemory::may_go_on; it is marked).
   [[nodiscard]] Result<void> lock_memory(VirtRange range, LockMemory how);
   // mlockall(2), munlockall(2): all that is mapped (nothing: as it is), and all that will be.
   void lock_all(std::optional<LockMemory> current, LockMemory future);
@@ -180,7 +183,9 @@ class AddressSpace : public FamilyMember<F> {
   VirtAddr set_break(VirtAddr end);
   // fork(2)'s part: a space that is a copy of this one. Costs nothing for each page. Error: no_memory; nothing changed.
   [[nodiscard]] Result<AddressSpace*> fork();
-  // Makes the space mean and contain what `snapshot` does, a fork of it (or of its family) that no CPU runs and nobody
+  // A copy for restore(): as a fork, with all that a child is not to have. Error: no_memory; nothing changed.
+  [[nodiscard]] Result<AddressSpace*> snapshot();
+  // Makes the space mean and contain what `snapshot` does, a copy of it (or of its family) that no CPU runs and nobody
   // changes. Costs what differs between the two, not their size. What is mapped shared shows its object as it is now.
   // Errors: invalid (another family, or the space itself), no_memory; nothing changed.
   [[nodiscard]] Result<void> restore(AddressSpace& snapshot);
@@ -205,6 +210,9 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] bool is_resident(VirtAddr address);
   // Pages that are locked. Takes as long as there are mappings.
   [[nodiscard]] PageCount locked();
+  // mincore(2): 1 for each page of the range that is in memory, 0 for others. Returns how many from the start on are
+  // mapped, and written to.
+  [[nodiscard]] PageCount list_resident(VirtRange range, std::span<std::uint8_t> into);
   // Pages that mean something. Exact when quiescent.
   [[nodiscard]] PageCount mapped() const;
   // Frames that the tree names (a frame that two pages name counts twice; the page of zeros does not count), and
@@ -286,6 +294,21 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] bool exceeds_size(PageCount more) const;
   [[nodiscard]] static PageCount mapped_in(Cursor<F>& cursor, VpnRange pages);
   void populate(VpnRange pages, const Request& request);
+  // Calls visit(piece) -> Result<void> for pieces that do not cross a multiple of VirtualMemory::kPiece, and between
+  // them asks whether it is to go on. Errors: visit's; interrupted.
+  template <class Visitor>
+  [[nodiscard]] Result<void> in_pieces(VpnRange pages, Visitor visit) {
+    constexpr std::uint64_t kPiece = VirtualMemory<F>::kPiece.value();
+    for (Vpn at = pages.start(); at < pages.end();) {
+      const Vpn end = std::min(Vpn((at.value() / kPiece + 1) * kPiece), pages.end());
+      VELLUM_TRY(visit(VpnRange::between(at, end)));
+      at = end;
+      if (at < pages.end() && !system_.go_on()) {
+        return Errno::interrupted;
+      }
+    }
+    return {};
+  }
 
   // remap.cpp
   struct Transplant {
@@ -334,6 +357,7 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] static Traits traits_of(LockMemory how);
   [[nodiscard]] static constexpr Traits lock_traits() { return Traits::locked() | Traits::locked_on_fault(); }
   [[nodiscard]] Result<void> bring_in(VirtRange range);
+  [[nodiscard]] Result<void> bring_in_pieces(VirtRange range);
   void bring_in_locked(VirtRange range);
   [[nodiscard]] PageCount sum_of(bool (*counts)(const Meaning&));
   [[nodiscard]] Result<void> settle_marks();
@@ -395,6 +419,7 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Settled grow_down(Cursor<F>& cursor, Vpn page, PageCount locked_before, CpuIndex cpu);
 
   // fork.cpp
+  [[nodiscard]] Result<AddressSpace*> copy();
   [[nodiscard]] Result<void> share_root_with(AddressSpace& child);
 
   // restore.cpp
@@ -410,6 +435,7 @@ class AddressSpace : public FamilyMember<F> {
   // query.cpp
   class HeldRegion;
   enum class Hold : std::uint8_t { nothing, object };
+  [[nodiscard]] bool is_resident_in(const Region<F>& region, Vpn page) const;
   [[nodiscard]] std::optional<Region<F>> find_region(VirtAddr from, Hold hold);
   void add_residence(Node& node, Residence& sum);
   std::uint64_t check_node(Node& node, const Meaning* above, bool exclusive);

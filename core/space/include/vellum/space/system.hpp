@@ -54,6 +54,12 @@ class VirtualMemory {
   // Read at each fault that could make one.
   std::atomic<LargePages> large_pages{LargePages::where_they_pay};
 
+  // Asked by operations that take long, between pieces of kPiece, with no lock held and outside of sections: who made
+  // the system may let others go first. False: the operation is to end where it is. Null: nobody waits.
+  bool (*may_go_on)() = nullptr;
+  static constexpr PageCount kPiece{512};
+  [[nodiscard]] bool go_on() const { return may_go_on == nullptr || may_go_on(); }
+
   // The page that reads of untouched anonymous memory share.
   [[nodiscard]] Pfn zero_frame() const { return zero_frame_; }
   // Slots of what a space has for each CPU; beyond so many, CPUs share them.

@@ -70,6 +70,9 @@ void set_current_thread(Thread& thread);
 
 // Lets interrupts in, and stops the CPU until one came. Outside of the system.
 void wait_for_interrupt();
+// Lets interrupts in that wait, in the middle of what the calling thread does in the kernel; where it is in the system,
+// outside for that time. With no lock held.
+void let_interrupts_in();
 // Makes the return to user mode of what the CPU runs go through before_user_mode().
 void request_attention();
 
@@ -80,8 +83,10 @@ void fill_random(std::span<std::byte> bytes);
 // --- called by the processor part; implemented in unix/process and unix/syscall
 // -----------------------------------------
 
-// The program made a system call; the result goes into rax.
+// The program made a system call; the result goes into rax. On the only CPU; and on one of several, which need not be
+// in the system.
 void on_system_call(UserRegisters& registers);
+void on_system_call_of_several(UserRegisters& registers);
 
 // A trap that the program caused and nobody resolved: becomes a signal.
 struct ProgramFault {

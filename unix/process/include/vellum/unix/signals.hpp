@@ -30,6 +30,8 @@ void reconsider(Thread& thread) VELLUM_REQUIRES(process_lock);
 void set_blocked(Thread& thread, SignalSet blocked) VELLUM_REQUIRES(process_lock);
 // The signals that wait for a thread, blocked or not.
 [[nodiscard]] SignalSet waiting_for(Thread& thread) VELLUM_REQUIRES(process_lock);
+// Whether the thread is to end as soon as it can: it was told to, or a signal waits for it that ends its process.
+[[nodiscard]] bool must_end(Thread& thread) VELLUM_EXCLUDES(process_lock);
 // Takes one of `wanted`, if one waits.
 [[nodiscard]] std::optional<SignalInfo> take_signal(Thread& thread, SignalSet wanted) VELLUM_EXCLUDES(process_lock);
 // Frees what waits for nobody any more.

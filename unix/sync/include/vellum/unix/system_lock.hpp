@@ -1,12 +1,12 @@
 // Being in the system. With several CPUs, one at a time runs the code of unix/: processes, signals, files, system
 // calls, the interrupts of devices. Programs run on all of them meanwhile, and so does the core: a page fault that the
-// address space resolves by itself is resolved outside, and so is the dropping of translations that another CPU asks
-// for.
+// address space resolves by itself is resolved outside, and so are the system calls that only change an address space
+// (docs/decisions/010) and the dropping of translations that another CPU asks for.
 //
-// A CPU is in the system from its entry into the kernel (but for such faults) until it returns to a program or has
-// nothing to do; where the thread that it runs sleeps, the next goes on in the system. So all that holds for one CPU
-// holds in here for several: what does not sleep is not interrupted by another thread, and a thread that is switched
-// away from is at rest before anybody sees it.
+// A CPU is in the system from its entry into the kernel (but for such faults and calls) until it returns to a program
+// or has nothing to do; where the thread that it runs sleeps, the next goes on in the system. So all that holds for one
+// CPU holds in here for several: what does not sleep is not interrupted by another thread, and a thread that is
+// switched away from is at rest before anybody sees it.
 //
 // Outermost of all locks: taken with none held.
 #pragma once

@@ -49,12 +49,21 @@ class Shown {
   const ValueNames* names_ = nullptr;
 };
 
+// Where a call is served when there are several CPUs (system_lock.hpp).
+enum class Served : std::uint8_t {
+  in_system,  // one at a time, as all of unix/
+  // At once, by any number of CPUs: the handler uses the space of the calling program, what never changes, and what has
+  // a lock of its own; for all else it enters the system itself.
+  beside_system,
+};
+
 struct SystemCall {
   std::uint16_t number;
   const char* name;
   Handler handler;
   std::uint8_t argument_count;
   Shown shown[6];
+  Served served = Served::in_system;
 };
 
 // Each subject has a table in a file of its own; together they are the calls that there are.
