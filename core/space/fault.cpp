@@ -89,7 +89,7 @@ typename AddressSpace<F>::Walk AddressSpace<F>::descend(Vpn page) const {
             .links_present = true};
   while (walk.node->level > 1) {
     const Entry entry = tables_.load(*walk.node, tables_.slot_of(*walk.node, page));
-    if (tables_.state(entry, *walk.node) != EntryState::table) {
+    if (!tables_.leads_on(entry)) {
       break;
     }
     Node& child = tables_.child(entry, *walk.node);
@@ -113,7 +113,7 @@ bool AddressSpace<F>::leads_to(Vpn page, const Node& node) const {
   const Node* reached = tree.root;
   while (reached->level > node.level) {
     const Entry entry = tables_.load(*reached, tables_.slot_of(*reached, page));
-    if (tables_.state(entry, *reached) != EntryState::table) {
+    if (!tables_.leads_on(entry)) {
       return false;
     }
     reached = &tables_.child(entry, *reached);

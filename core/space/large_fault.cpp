@@ -57,8 +57,8 @@ bool AddressSpace<F>::is_filled(const Node& node, unsigned slot, const Meaning& 
     return false;
   }
   const Entry entry = tables_.load(node, slot);
-  if (tables_.state(entry, node) != EntryState::table) {
-    return tables_.is_large(entry, node);
+  if (!tables_.leads_on(entry)) {
+    return entry.bits != 0;
   }
   Node& before = tables_.child(entry, node);
   if (before.object_owned) {

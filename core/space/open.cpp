@@ -29,7 +29,7 @@ Result<void> AddressSpace<F>::open_path(Vpn page, TlbGather<F>& gather) VELLUM_N
   while (node->level > 1 && !node->stale.load(std::memory_order_relaxed)) {
     const unsigned slot = tables_.slot_of(*node, page);
     const Entry entry = tables_.load(*node, slot);
-    if (tables_.state(entry, *node) != EntryState::table) {
+    if (!tables_.leads_on(entry)) {
       break;
     }
     Node* child = &tables_.child(entry, *node);

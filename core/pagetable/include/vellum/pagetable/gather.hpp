@@ -68,7 +68,7 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
   }
   // An entry that named a frame is gone: one reference less, after the flush (where many are waiting they are flushed
   // at once), and the frame is free when that was the last.
-  void release_frame(Pfn frame) {
+  [[gnu::always_inline]] void release_frame(Pfn frame) {
     Frame& descriptor = memory_.frame(frame);
     if (descriptor.share() == 1 && descriptor.kind() != FrameKind::zero_page) [[likely]] {
       descriptor.release_last();

@@ -62,9 +62,13 @@ class Tables {
   }
 
   [[nodiscard]] static EntryState state(Entry entry, const Node& node) { return Codec::state(entry, node.level); }
-  // Whether an entry maps a large page (node.hpp).
+  // Whether an entry maps a large page (node.hpp). Page entries above the leaves have the bit, present or denied.
   [[nodiscard]] static bool is_large(Entry entry, const Node& node) {
-    return node.level > 1 && state(entry, node) == EntryState::page;
+    return node.level > 1 && (entry.bits & X86EntryBits::kPageSize) != 0;
+  }
+  // Whether an entry above the leaves names a table.
+  [[nodiscard]] static bool leads_on(Entry entry) {
+    return entry.bits != 0 && (entry.bits & X86EntryBits::kPageSize) == 0;
   }
   // Whether there are large pages where an entry of a level is.
   [[nodiscard]] static constexpr bool has_large(unsigned level) {
