@@ -331,6 +331,7 @@ template <bool is_leaf>
 void Tables<F>::release_entries(Node& node, TlbGather<F>& gather) const {
   const auto window = machine().window(node.table);
   AlignedWord* const table = entries(window.data());
+  constexpr std::uint64_t kStateBits = X86EntryBits::kPresent | Codec::kTagMask;
   const unsigned last = node.slot_count - 1U;
   for (unsigned slot = 0; slot <= last; ++slot) {
     const Entry entry{__atomic_load_n(table + slot, __ATOMIC_RELAXED)};
@@ -341,7 +342,7 @@ void Tables<F>::release_entries(Node& node, TlbGather<F>& gather) const {
     __atomic_store_n(table + slot, 0, __ATOMIC_RELAXED);
     if constexpr (!is_leaf) {
       release(child(entry, node), gather);
-    } else if (Codec::state(entry, 1) == EntryState::page) [[likely]] {
+    } else if ((entry.bits & kStateBits) != Codec::kSwapped) [[likely]] {
       gather.release_frame(Codec::frame(entry, 1));
     } else {
       gather.release_swap(Codec::swap_slot(entry));
