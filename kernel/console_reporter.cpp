@@ -12,6 +12,12 @@ void ConsoleReporter::fatal_fault(const unix::FatalFault& fault) {
 }
 
 void ConsoleReporter::verdict(const unix::Verdict& verdict) {
+  if (verdict.reason == unix::Verdict::Reason::over_budget) {
+    pc::print_line("over budget: refused ", verdict.resident, " pages to ", verdict.name, "[",
+                   static_cast<std::uint64_t>(verdict.process.value()), "]; no more than ", verdict.total,
+                   " may be promised");
+    return;
+  }
   const bool is_memory = verdict.reason == unix::Verdict::Reason::out_of_memory;
   pc::print_line(is_memory ? "out of memory: killed " : "too many processes: killed ", verdict.name, "[",
                  static_cast<std::uint64_t>(verdict.process.value()), "], which held ", verdict.resident, " of ",

@@ -84,7 +84,7 @@ Result<GuestMemory> GuestMemory::create(ObjectStore<HardwareFormat>& objects, By
   }
   const ByteCount rounded(round_up(size.value(), kQuantum.value()));
   const VirtRange range = VELLUM_TRY(regions().guest_addresses.allocate(rounded));
-  const Result<Object*> object = objects.create_anonymous(rounded);
+  const Result<Object*> object = objects.create_anonymous(rounded, Promise::by_page);
   if (!object.ok()) {
     regions().guest_addresses.free(range);
     return object.error();

@@ -3,6 +3,7 @@
 #include <new>
 
 #include <vellum/host/host_files.hpp>
+#include <vellum/pc/cpus.hpp>
 #include <vellum/pc/interrupts.hpp>
 #include <vellum/pc/machine.hpp>
 #include <vellum/unix/system_lock.hpp>
@@ -55,12 +56,13 @@ class Mount final : public host::Transport {
     const virtio::Piece asked = piece_of(request);
     const virtio::Piece reply[] = {piece_of(head), piece_of(body)};
     VELLUM_TRY(device_.begin({&asked, 1}, std::span(reply).first(body.empty() ? 1 : 2)));
-    // Without PAUSE: for it QEMU's emulation takes the very lock that whoever answers needs.
+    // Without PAUSE, and so without relax(): for it QEMU's emulation takes the very lock that whoever answers needs.
     const unix::Nanoseconds begin = unix::monotonic_now();
     while (unix::monotonic_now() - begin < kPatience) {
       if (const std::optional<Result<std::size_t>> size = device_.finished()) {
         return *size;
       }
+      pc::answer_if_asked();
     }
     return wait_asleep();
   }

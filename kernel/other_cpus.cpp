@@ -60,16 +60,25 @@ Result<void> start(CpuIndex index) {
   return {};
 }
 
+// A short time answering what others ask; if it takes longer, outside of the program's space, where nobody asks.
 void wait_for_system() {
+  constexpr unsigned kShortWait = 512;
   waiting_for_system.fetch_add(1, std::memory_order_relaxed);
-  pc::begin_rest();
+  AddressSpace<HardwareFormat>* const space = running_space();
   unsigned rounds = 0;
   do {
     while (system_is_entered.load(std::memory_order_relaxed)) {
       relax(rounds++);
+      if (rounds == kShortWait) {
+        run_space(nullptr);
+        pc::begin_rest();
+      }
     }
   } while (system_is_entered.exchange(true, std::memory_order_acquire));
-  pc::wake_up();
+  if (rounds >= kShortWait) {
+    pc::wake_up();
+    run_space(space);
+  }
   waiting_for_system.fetch_sub(1, std::memory_order_relaxed);
   entries_after_wait.fetch_add(1, std::memory_order_relaxed);
 }
@@ -138,6 +147,11 @@ Result<void> start_other_cpus(void (*run)()) {
     VELLUM_TRY(start(CpuIndex(i)));
   }
   return {};
+}
+
+FlushCounts flush_counts(unsigned cpu) {
+  const pc::FlushCounts counts = pc::flush_counts(CpuIndex(cpu));
+  return {.sent = counts.sent, .received = counts.received};
 }
 
 void call_cpu(unsigned cpu) { pc::call_cpu(CpuIndex(cpu)); }

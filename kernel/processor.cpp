@@ -30,24 +30,6 @@ static_assert(offsetof(pc::TrapFrame, vector) == offsetof(unix::UserRegisters, v
 
 unix::UserRegisters& registers_of(pc::TrapFrame& frame) { return reinterpret_cast<unix::UserRegisters&>(frame); }
 
-// Makes the CPU translate by a space's tables, or with null by the kernel's alone.
-void run_space(AddressSpace<HardwareFormat>* space) {
-  AddressSpace<HardwareFormat>* const before = running_space();
-  if (space == before) {
-    return;
-  }
-  Kernel& kernel = *the_processor.kernel;
-  const CpuIndex index = kernel.machine.current_cpu();
-  if (space != nullptr) {
-    space->activate(index);
-  }
-  kernel.machine.set_root(space != nullptr ? space->root_address() : kernel.tables.root_address());
-  if (before != nullptr) {
-    before->deactivate(index);
-  }
-  pc::this_cpu().space = space;
-}
-
 bool in_user_copy(const pc::TrapFrame& frame) {
   const auto at = reinterpret_cast<const char*>(frame.rip);
   return at >= user_copy_start && at < user_copy_end;
@@ -96,6 +78,23 @@ void call_of_several(pc::TrapFrame& frame) {
 }  // namespace
 
 Processor& processor() { return the_processor; }
+
+void run_space(AddressSpace<HardwareFormat>* space) {
+  AddressSpace<HardwareFormat>* const before = running_space();
+  if (space == before) {
+    return;
+  }
+  Kernel& kernel = *the_processor.kernel;
+  const CpuIndex index = kernel.machine.current_cpu();
+  if (space != nullptr) {
+    space->activate(index);
+  }
+  kernel.machine.set_root(space != nullptr ? space->root_address() : kernel.tables.root_address());
+  if (before != nullptr) {
+    before->deactivate(index);
+  }
+  pc::this_cpu().space = space;
+}
 
 void start_processor(Kernel& kernel) {
   the_processor.kernel = &kernel;
@@ -146,6 +145,12 @@ bool resolve_program_fault(pc::TrapFrame& frame, const pc::PageFault& fault) {
   if (verdict == FaultVerdict::out_of_memory) {
     const unix::InSystem in_system;
     if (unix::find_memory()) {
+      return true;
+    }
+  }
+  if (verdict == FaultVerdict::missing) {
+    const unix::InSystem in_system;
+    if (unix::wait_for_page(fault.address, fault.access, Privilege::kernel)) {
       return true;
     }
   }

@@ -27,6 +27,9 @@ struct Processor {
   return static_cast<AddressSpace<HardwareFormat>*>(pc::this_cpu().space);
 }
 
+// Makes the CPU translate by a space's tables, or with null by the kernel's alone.
+void run_space(AddressSpace<HardwareFormat>* space);
+
 // Readies the CPU for threads and programs: SYSCALL, vector registers, interrupts, clock. Once, by the boot CPU.
 void start_processor(Kernel& kernel);
 // Corrects the calendar: `now` is nanoseconds since 1970.

@@ -231,6 +231,9 @@ Result<void> Run::start() {
     reporter.hold();
   }
   programs.processes.trace = request.number("strace", 0) != 0;
+  if (const std::uint64_t budget = request.number("vmem", 0); budget != 0) {
+    programs.processes.memory.objects.commitment().set_budget(pages_for(ByteCount(budget)));
+  }
   reporter.begin();
   VELLUM_TRY(unix::start_first_process(programs.processes, program));
   const unix::ProcessId first = programs.processes.first_process()->id;

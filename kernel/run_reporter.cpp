@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <vellum/pc/cpus.hpp>
+#include <vellum/unix/memory_account.hpp>
 #include <vellum/unix/process_view.hpp>
 #include <vellum/unix/processor.hpp>
 #include <vellum/unix/user_memory.hpp>
@@ -151,20 +152,72 @@ void HostReporter::send_fault(const unix::FatalFault& fault) {
   channel_.send(run::ToHost::fault, json.view());
 }
 
+namespace {
+
+std::string_view reason_name(unix::Verdict::Reason reason) {
+  switch (reason) {
+    case unix::Verdict::Reason::out_of_memory:
+      return "out_of_memory";
+    case unix::Verdict::Reason::over_budget:
+      return "over_budget";
+    case unix::Verdict::Reason::too_many_processes:
+      break;
+  }
+  return "too_many_processes";
+}
+
+void write_account(JsonText& json, const unix::MemoryAccount& account) {
+  const auto bytes = [&json](std::string_view name, PageCount pages) {
+    json.key(name).number(bytes_of(pages).value());
+  };
+  json.key("holders").open_array();
+  for (const unix::MemoryAccount::Holder& holder : std::span(account.holders).first(account.holder_count)) {
+    json.open_object().key("pid").signed_number(holder.process.value()).key("command").text(holder.name);
+    bytes("resident", holder.resident);
+    bytes("tables", holder.tables);
+    bytes("reserved", holder.reserved);
+    bytes("locked", holder.locked);
+    json.close_object();
+  }
+  json.close_array().key("living").number(account.processes).key("objects").open_array();
+  for (const unix::MemoryAccount::Held& object : std::span(account.objects).first(account.object_count)) {
+    json.open_object().key("name").text(object.name);
+    bytes("resident", object.resident);
+    json.close_object();
+  }
+  json.close_array().key("machine").open_object();
+  bytes("anonymous", account.anonymous);
+  bytes("shared", account.shared);
+  bytes("cache", account.cache);
+  bytes("tables", account.tables);
+  bytes("kernel", account.kernel);
+  bytes("free", account.free);
+  bytes("promised", account.promised);
+  json.close_object();
+}
+
+}  // namespace
+
 void HostReporter::verdict(const unix::Verdict& verdict) {
-  const bool is_memory = verdict.reason == unix::Verdict::Reason::out_of_memory;
+  const bool is_refusal = verdict.reason == unix::Verdict::Reason::over_budget;
   const unix::MutexGuard guard(lock_);
   JsonText json(room_);
   json.open_object().key("schema").text("vellum.fault/1");
   json.key("pid").signed_number(verdict.process.value()).key("command").text(verdict.name);
-  json.key("signal").number(unix::signal::kKill.value());
-  json.key("code").signed_number(static_cast<std::int32_t>(unix::SignalCode::from_kernel));
-  json.key("verdict").text(is_memory ? "out_of_memory" : "too_many_processes");
+  if (!is_refusal) {
+    json.key("signal").number(unix::signal::kKill.value());
+    json.key("code").signed_number(static_cast<std::int32_t>(unix::SignalCode::from_kernel));
+  }
+  json.key("verdict").text(reason_name(verdict.reason));
   json.key("processes").number(verdict.processes);
   json.key("memory").open_object();
   json.key("limit").number(bytes_of(verdict.total).value());
-  json.key("resident").number(bytes_of(verdict.resident).value());
-  json.close_object().close_object();
+  json.key(is_refusal ? "refused" : "resident").number(bytes_of(verdict.resident).value());
+  json.close_object();
+  if (verdict.account != nullptr) {
+    write_account(json, *verdict.account);
+  }
+  json.close_object();
   channel_.send(run::ToHost::fault, json.view());
 }
 

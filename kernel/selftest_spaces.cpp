@@ -47,6 +47,8 @@ const char* name_of(FaultVerdict verdict) {
       return "SIGBUS";
     case FaultVerdict::out_of_memory:
       return "out of memory";
+    case FaultVerdict::missing:
+      return "missing";
   }
   return "?";
 }

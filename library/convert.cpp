@@ -48,6 +48,7 @@ Error error_of(const vellum::hosted::Fault& fault, FaultVerdict verdict) {
   }
   switch (verdict) {
     case FaultVerdict::resolved:
+    case FaultVerdict::missing:  // no space of the library has such pages
     case FaultVerdict::no_mapping:
       error.code = Errc::no_mapping;
       break;

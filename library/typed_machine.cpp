@@ -143,7 +143,7 @@ Result<std::shared_ptr<Object>> TypedMachine<F>::create_object(std::uint64_t siz
     pager = std::make_unique<CallbackPager>(std::move(reader), std::move(writer), size);
   }
   const auto object = pager != nullptr ? vm_->objects.create_file(*pager, ByteCount(size))
-                                       : vm_->objects.create_anonymous(ByteCount(size));
+                                       : vm_->objects.create_anonymous(ByteCount(size), Promise::by_page);
   if (!object.ok()) {
     return std::unexpected(error_of(object.error()));
   }

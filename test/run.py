@@ -17,7 +17,7 @@ import front_door_test
 import fuzzers
 import style
 from results import Tally, count_ctest
-from system import calls_test, commands_test, debian_test, inspect_test, iso_test, programs, run_test
+from system import calls_test, commands_test, debian_test, inspect_test, iso_test, programs, run_test, terminal_test
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -27,7 +27,7 @@ FUZZ_SECONDS = 60
 # The long runs of the fuzzers' random drivers, in the optimised build: so many operations, or as many as fit the time (of
 # those that now stand only the object caches', which look through whole slabs after each operation, need more).
 RANDOM_OPERATIONS = 20_000_000
-RANDOM_SECONDS = 100
+RANDOM_SECONDS = 60
 RANDOM_TIMEOUT = RANDOM_SECONDS + 60
 
 
@@ -175,6 +175,7 @@ def main():
     step_preset("amd64", "64-bit PC, and layers")
     step_preset("i386", "32-bit PC with PAE, and layers")
     step("programs on the kernel", test_module, run_test)
+    step("a shell at a terminal", test_module, terminal_test, int(JOBS))
     step("table of system calls", test_module, calls_test)
     step("commands as on Linux", test_module, commands_test, int(JOBS))
     step("looking into a running kernel", test_module, inspect_test)
@@ -185,7 +186,7 @@ def main():
         step("Debian's programs as on Linux", test_module, debian_test, int(JOBS))
         step("long random runs, optimised", random_runs)
         step("programs on Linux", programs.on_linux)
-        step("random system calls: ten million, or 300 s", programs.on_vellum_long)
+        step("random system calls: ten million, or 200 s", programs.on_vellum_long)
         step_preset("tsan", "thread sanitizer")
         if step("build fuzz: libFuzzer", build, "fuzz"):
             step(f"each fuzzer for {FUZZ_SECONDS} s", fuzz)

@@ -12,7 +12,7 @@ _vellum() {
     for ((i = 2; i < COMP_CWORD; ++i)); do
       case ${COMP_WORDS[i]} in
         --) ((i + 1 < COMP_CWORD)) && { _command_offset $((i + 1)); return; }; compopt -o default; mapfile -t COMPREPLY < <(compgen -c -- "$word"); return ;;
-        --memory | --user | --bind | --env | --report | --time | --engine | --kernel | --name | --gdb | --cpus) ((++i)) ;;
+        --memory | --vmem | --user | --bind | --env | --report | --time | --engine | --kernel | --name | --gdb | --cpus) ((++i)) ;;
         -*) ;;
         *) _command_offset "$i"; return ;;
       esac

@@ -125,6 +125,15 @@ class Faults(Case):
                                memory={"limit": 60 << 20, "resident": 58 << 20})
         self.assert_says(shown, "demo (pid 7) killed: out of memory", "58 MiB of the 60 MiB", "--memory SIZE",
                          "Out of memory: Killed process 7 (demo)")
+        account = {"holders": [{"pid": 7, "command": "demo", "resident": 50 << 20, "tables": 8 << 20, "reserved": 1 << 30, "locked": 0}],
+                   "living": 3, "objects": [{"name": "/dev/shm/x", "resident": 1 << 20}],
+                   "machine": {"anonymous": 51 << 20, "free": 4096, "promised": 2 << 30}}
+        shown = self.explained("--memory", "64M", signal=9, code=128, verdict="out_of_memory", wait_status=9,
+                               memory={"limit": 60 << 20, "resident": 58 << 20}, **account)
+        self.assert_says(shown, "demo (pid 7): 50 MiB resident, 8 MiB of tables, 1 GiB reserved, 0 locked", "and 2 smaller ones",
+                         "/dev/shm/x: 1 MiB resident", "51 MiB private", "4 KiB free; 2 GiB reserved")
+        shown = self.explained("--vmem", "1G", verdict="over_budget", wait_status=9, memory={"limit": 1 << 30, "refused": 1 << 20}, **account)
+        self.assert_says(shown, "demo (pid 7) was refused 1 MiB: over the budget of --vmem", "may reserve 1 GiB")
         shown = self.explained(signal=9, code=128, verdict="too_many_processes", wait_status=9, processes=300)
         self.assert_says(shown, "demo (pid 7) killed: too many processes", "300 were ended together")
 

@@ -61,6 +61,14 @@ void set_memory(RunOptions& options, const std::string& text) {
   options.memory = *size;
 }
 
+void set_vmem(RunOptions& options, const std::string& text) {
+  const auto size = parse_size(text);
+  if (!size.has_value() || size->is_zero()) {
+    refuse("--vmem", fmt::format("'{}' is no size; write 64M, 4G or 512MiB", text));
+  }
+  options.vmem = *size;
+}
+
 void set_cpus(RunOptions& options, const std::string& text) {
   char* end = nullptr;
   const unsigned long value = std::strtoul(text.c_str(), &end, 10);
@@ -241,6 +249,7 @@ void add_run_command(CLI::App& app, const std::vector<std::string>& program, Exi
   };
   add("--memory", "SIZE", "Memory of the machine: all that the program, its files and the kernel have [512M]",
       set_memory);
+  add("--vmem", "SIZE", "What all processes together may reserve; beyond it mmap and the like give ENOMEM", set_vmem);
   add("--cpus", "N", "Processors of the machine; threads and processes run on all of them [1]", set_cpus);
   add("--user", "illumos|linux",
       "Where its stack and mappings lie: above the VA hole, or all below 2^47 as on Linux [illumos]", set_user);

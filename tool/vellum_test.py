@@ -66,7 +66,7 @@ class Help(Case):
     def test_help_of_run_names_its_options_and_statuses(self):
         shown = self.ok("run", "--help")
         self.assertEqual(shown, self.ok("help", "run"))
-        for word in ("--memory", "--user", "--bind", "--env", "--report", "--strace", "--kernel-log", "--time", "--engine",
+        for word in ("--memory", "--vmem", "--user", "--bind", "--env", "--report", "--strace", "--kernel-log", "--time", "--engine",
                      "Examples:", "124", "125", "126", "127", "128 + N"):
             self.assertIn(word, shown)
 

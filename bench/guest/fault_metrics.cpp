@@ -214,6 +214,25 @@ Samples shared_first_write() {
   return samples;
 }
 
+// The first touch of a mapping that was just made, of a file in the page cache.
+template <typename Touch>
+Samples first_touch_of_file(int sharing, Touch touch_page) {
+  constexpr int kRounds = 101;
+  Samples samples(kRounds);
+  const Word file = cached_file();
+  for (int round = 0; round < kRounds; ++round) {
+    const Word mapping = must("mmap", map(kFileBytes, kReadWrite, sharing, static_cast<int>(file)));
+    const auto page = reinterpret_cast<Page>(mapping + static_cast<Word>(kFileBytes / 2));
+    samples.add(count([&] { touch_page(page); }));
+    must("munmap", unmap(mapping, kFileBytes));
+  }
+  return samples;
+}
+
+Samples file_first_read() { return first_touch_of_file(MAP_SHARED, read_page); }
+Samples file_first_shared_write() { return first_touch_of_file(MAP_SHARED, write_page); }
+Samples file_first_private_write() { return first_touch_of_file(MAP_PRIVATE, write_page); }
+
 void allow_access(int, siginfo_t* information, void*) {
   protect(reinterpret_cast<Word>(information->si_addr) & -static_cast<Word>(kPage), kPage, kReadWrite);
 }
@@ -249,6 +268,9 @@ constexpr std::array kMetrics{
     Metric{"file_map_read_unmap", file_map_read_unmap},
     Metric{"file_shared_write", file_shared_write},
     Metric{"file_private_write", file_private_write},
+    Metric{"file_first_read", file_first_read},
+    Metric{"file_first_shared_write", file_first_shared_write},
+    Metric{"file_first_private_write", file_first_private_write},
     Metric{"shared_first_write", shared_first_write},
     Metric{"handled_fault", handled_fault},
 };

@@ -57,7 +57,7 @@ int main(int count, char** words) {
   }
   std::setvbuf(stdout, nullptr, _IOLBF, 256);
   const auto names = chosen_names();
-  for (const auto metrics : {process_metrics(), fault_metrics(), mapping_metrics()}) {
+  for (const auto metrics : {process_metrics(), thread_metrics(), fault_metrics(), mapping_metrics()}) {
     for (const Metric& metric : metrics) {
       if (names.empty() || std::ranges::find(names, metric.name) != names.end()) {
         run(metric);

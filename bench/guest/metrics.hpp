@@ -10,6 +10,7 @@ namespace vellum::bench {
 std::span<const Metric> fault_metrics();
 std::span<const Metric> mapping_metrics();
 std::span<const Metric> process_metrics();
+std::span<const Metric> thread_metrics();
 
 // Pages of an anonymous or other mapping in an order in which no two neighbours follow each other, nor share a table
 // entry that a kernel would fill on suspicion: only one in 64, and the tables that hold them exist (a page of each was

@@ -52,8 +52,10 @@ Samples fork_exit_wait_1_megabyte() { return fork_with(kMegabyte, Until::child_i
 Samples fork_exit_wait_64_megabytes() { return fork_with(64 * kMegabyte, Until::child_is_reaped, 11); }
 Samples fork_exit_wait_256_megabytes() { return fork_with(256 * kMegabyte, Until::child_is_reaped, 5); }
 
-// From vfork to the end of the wait, with what the program itself does.
-Samples execute(const char* program) {
+enum class Start : bool { by_vfork, by_fork };
+
+// From vfork or fork to the end of the wait, with what the program itself does.
+Samples execute(const char* program, Start start = Start::by_vfork) {
   constexpr int kRounds = 31;
   Samples samples(kRounds);
   const char* arguments[] = {program, "--exit", nullptr};
@@ -63,7 +65,7 @@ Samples execute(const char* program) {
   }
   for (int round = 0; round < kRounds; ++round) {
     const auto begin = ticks();
-    const pid_t pid = ::vfork();
+    const pid_t pid = start == Start::by_vfork ? ::vfork() : static_cast<pid_t>(call(SYS_fork));
     if (pid == 0) {
       call(SYS_execve, reinterpret_cast<Word>(program), reinterpret_cast<Word>(arguments),
            reinterpret_cast<Word>(environment));
@@ -81,6 +83,7 @@ Samples execute(const char* program) {
 }
 
 Samples execute_glibc() { return execute("/init"); }
+Samples fork_execute_glibc() { return execute("/init", Start::by_fork); }
 Samples execute_tiny() { return execute("/exit"); }
 
 Samples pipe_round_trip() {
@@ -122,6 +125,7 @@ constexpr std::array kMetrics{
     Metric{"fork_exit_wait_256_megabytes", fork_exit_wait_256_megabytes},
     Metric{"execute_tiny", execute_tiny},
     Metric{"execute_glibc", execute_glibc},
+    Metric{"fork_execute_glibc", fork_execute_glibc},
     Metric{"pipe_round_trip", pipe_round_trip},
 };
 

@@ -8,8 +8,14 @@
 namespace vellum {
 
 template <PageTableFormat F>
-MemoryObject<F>::MemoryObject(ObjectStore<F>& store, Pager* pager, ByteCount size)
-    : store_(store), tree_(store.nodes()), tables_(store.nodes()), pager_(pager), size_(size.value()) {}
+MemoryObject<F>::MemoryObject(ObjectStore<F>& store, Pager* pager, ByteCount size, Promise promise)
+    : store_(store),
+      tree_(store.nodes()),
+      tables_(store.nodes()),
+      pager_(pager),
+      promise_(promise),
+      promised_(promise == Promise::whole ? pages_for(size).value() : 0),
+      size_(size.value()) {}
 
 template <PageTableFormat F>
 void MemoryObject<F>::release() {
@@ -23,6 +29,7 @@ void MemoryObject<F>::release() {
     gather.release_table(*root);
     gather.finish();
   }
+  forget_promises(PageCount(promised_.load(std::memory_order_relaxed)));
   if (pager_ != nullptr) {
     pager_->object_ended();  // before the memory goes: until then try_retain() may ask
   }
@@ -157,9 +164,33 @@ Result<void> MemoryObject<F>::populate(PageIndex index) {
 }
 
 template <PageTableFormat F>
+Result<void> MemoryObject<F>::promise_page() {
+  if (promise_ != Promise::by_page) {
+    return {};
+  }
+  if (!store_.commitment().charge(tables_.machine().current_cpu(), PageCount(1))) {
+    return Errno::no_space;
+  }
+  promised_.fetch_add(1, std::memory_order_relaxed);
+  return {};
+}
+
+template <PageTableFormat F>
+void MemoryObject<F>::forget_promises(PageCount pages) {
+  promised_.fetch_sub(pages.value(), std::memory_order_relaxed);
+  store_.commitment().uncharge(tables_.machine().current_cpu(), pages);
+}
+
+template <PageTableFormat F>
 Result<void> MemoryObject<F>::bring_in(PageIndex index) {
   PhysicalMemory& memory = tables_.memory();
-  const Pfn frame = VELLUM_TRY(memory.allocate(is_file() ? Contents::any : Contents::zeroed));
+  VELLUM_TRY(promise_page());
+  const Result<Pfn> allocated = memory.allocate(is_file() ? Contents::any : Contents::zeroed);
+  if (!allocated.ok()) {
+    forget_promises(PageCount(promise_ == Promise::by_page ? 1 : 0));
+    return allocated.error();
+  }
+  const Pfn frame = allocated.value();
   memory.frame(frame).assign(FrameKind::object, is_memory() ? this : nullptr,
                              static_cast<std::uint32_t>(index.value()));
   Result<void> result;
@@ -175,6 +206,7 @@ Result<void> MemoryObject<F>::bring_in(PageIndex index) {
   }
   if (!result.ok()) {
     memory.free(frame);
+    forget_promises(PageCount(promise_ == Promise::by_page ? 1 : 0));
     return result.error() == Errno::exists ? Result<void>() : result;
   }
   return {};
@@ -316,6 +348,20 @@ template <PageTableFormat F>
 void MemoryObject<F>::remove_mapping(Mapping<F>& mapping) {
   const LockGuard guard(lock_);
   mappings_.remove(mapping);
+}
+
+template <PageTableFormat F>
+Result<MemoryObject<F>*> ObjectStore<F>::create(Pager* pager, ByteCount size, Promise promise) {
+  const PageCount promised = promise == Promise::whole ? pages_for(size) : PageCount(0);
+  const CpuIndex cpu = nodes_.machine().current_cpu();
+  if (!promised.is_zero() && !commitment_.charge(cpu, promised)) {
+    return Errno::no_memory;
+  }
+  const Result<MemoryObject<F>*> created = objects_.create(*this, pager, size, promise);
+  if (!created.ok()) {
+    commitment_.uncharge(cpu, promised);
+  }
+  return created;
 }
 
 template <PageTableFormat F>

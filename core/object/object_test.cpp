@@ -226,7 +226,7 @@ VELLUM_TEST_EACH_FORMAT(Object, ShrinkingFreesAndGrowingShowsWhatThePagerHas) {
 VELLUM_TEST_EACH_FORMAT(Object, MayBeLargerThanTheFormatsAddresses) {
   ObjectWorld<F> world;
   constexpr PageCount kMost = MemoryObject<F>::kMaxPages;
-  MemoryObject<F>& object = *world.objects().create_anonymous(bytes_of(kMost + PageCount(20))).value();
+  MemoryObject<F>& object = *world.objects().create_anonymous(bytes_of(kMost + PageCount(20)), Promise::none).value();
   ASSERT_TRUE(world.write_word(object, 0, 4).ok());
   ASSERT_TRUE(object.populate(PageIndex((kMost - PageCount(1)).value())).ok());
   EXPECT_EQ(object.populate(PageIndex(kMost.value())).error(), Errno::out_of_range);
@@ -241,7 +241,7 @@ VELLUM_TEST_EACH_FORMAT(Object, MayBeLargerThanTheFormatsAddresses) {
 VELLUM_TEST_EACH_FORMAT(Object, ItsTreeGrowsAroundWhatIsThere) {
   ObjectWorld<F> world;
   const std::uint64_t far = MemoryObject<F>::kMaxPages.value() - 1;
-  MemoryObject<F>& object = *world.objects().create_anonymous(pages(far + 1)).value();
+  MemoryObject<F>& object = *world.objects().create_anonymous(pages(far + 1), Promise::none).value();
   std::vector<std::uint64_t> indices = {0};
   for (unsigned level = 2; level <= F::kLevels; ++level) {
     indices.push_back(entry_span<F>(level).value());

@@ -106,6 +106,9 @@ void MemoryObject<F>::release(const Batch& batch) {
     gather.release_frame(batch.frames[i]);
   }
   gather.finish();
+  if (promise_ == Promise::by_page) {
+    forget_promises(PageCount(batch.count));
+  }
   if (is_file()) {
     pager_->pages_gone(PageCount(batch.count));
   }
@@ -362,14 +365,21 @@ Result<void> MemoryObject<F>::write_back_page(PageIndex index) {
 template <PageTableFormat F>
 PageCount MemoryObject<F>::resident() {
   const TreeSection section(tree_);
-  PageCount pages{0};
   Node* const root = root_.load(std::memory_order_acquire);
-  if (root != nullptr) {
-    auto count = [&](Node&, unsigned, Entry) {
-      pages += PageCount(1);
-      return true;
-    };
-    (void)for_each_page(*root, IndexRange::must(PageIndex(0), kMaxPages), count);
+  return root != nullptr ? resident_below(*root) : PageCount(0);
+}
+
+template <PageTableFormat F>
+PageCount MemoryObject<F>::resident_below(Node& node) {
+  const LockGuard guard(node.lock);
+  if (node.level == 1) {
+    return PageCount(node.resident);
+  }
+  PageCount pages{0};
+  const unsigned last = node.slot_count - 1U;
+  for (unsigned slot = tables_.next_entry(node, 0, last); slot <= last;
+       slot = tables_.next_entry(node, slot + 1, last)) {
+    pages += resident_below(tables_.child(tables_.load(node, slot), node));
   }
   return pages;
 }

@@ -220,18 +220,18 @@ Result<void> Cursor<F>::make_children_exclusive(Node& node, unsigned first, unsi
 
 // The covering node's lock was taken by lock().
 template <PageTableFormat F>
-PageCount Cursor<F>::replace(VpnRange range, const Meaning* meaning) {
+MeaningSum Cursor<F>::replace(VpnRange range, const Meaning* meaning) {
   covering_->lock.assert_held();
   return replace_in(*covering_, range, meaning);
 }
 
 template <PageTableFormat F>
-PageCount Cursor<F>::replace_in(Node& node, VpnRange range, const Meaning* meaning) {
+MeaningSum Cursor<F>::replace_in(Node& node, VpnRange range, const Meaning* meaning) {
   if (node.level == 1) {
     return replace_slots(node, tables_.slot_of(node, range.start()), tables_.slot_of(node, range.last()), meaning);
   }
   const Slots slots = slots_of(node, range);
-  PageCount lost{0};
+  MeaningSum lost;
   const auto edge = [&](unsigned slot) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
     const Entry entry = tables_.load(node, slot);
     if (entry.bits != 0) {
@@ -256,16 +256,17 @@ PageCount Cursor<F>::replace_in(Node& node, VpnRange range, const Meaning* meani
 }
 
 template <PageTableFormat F>
-PageCount Cursor<F>::replace_slots(Node& node, unsigned first, unsigned last, const Meaning* meaning) {
-  const PageCount lost = clear_slots(node, first, last, Meanings::go);
-  return lost + tables_.span(node) * node.assign(first, last, meaning, gather_);
+MeaningSum Cursor<F>::replace_slots(Node& node, unsigned first, unsigned last, const Meaning* meaning) {
+  MeaningSum lost = clear_slots(node, first, last, Meanings::go);
+  lost += tables_.span(node) * node.assign(first, last, meaning, gather_);
+  return lost;
 }
 
 // Takes everything out of slots but, where meanings are to stay, the children that own some: those are emptied. Returns
 // the pages that owning children below gave a meaning to that is gone.
 template <PageTableFormat F>
-PageCount Cursor<F>::clear_slots(Node& node, unsigned first, unsigned last, Meanings meanings) {
-  PageCount lost{0};
+MeaningSum Cursor<F>::clear_slots(Node& node, unsigned first, unsigned last, Meanings meanings) {
+  MeaningSum lost;
   if (node.level == 1) {
     tables_.clear_pages(node, first, last, gather_);
     return lost;
@@ -307,7 +308,7 @@ PageCount Cursor<F>::clear_slots(Node& node, unsigned first, unsigned last, Mean
 // Counts the pages that mean something in a subtree that was just taken out, and turns operations away that are on
 // their way into it. What others reach too is only counted.
 template <PageTableFormat F>
-PageCount Cursor<F>::forget_meanings(Node& node, Reached reached) {
+MeaningSum Cursor<F>::forget_meanings(Node& node, Reached reached) {
   const LockGuard guard(node.lock);
   if (node.share.load(std::memory_order_acquire) > 1) {
     reached = Reached::by_others;
@@ -315,9 +316,9 @@ PageCount Cursor<F>::forget_meanings(Node& node, Reached reached) {
   if (reached == Reached::only_here) {
     node.stale.store(true, std::memory_order_release);
   }
-  PageCount pages{0};
+  MeaningSum pages;
   for (unsigned index = 0; index < node.runs(); ++index) {
-    pages += tables_.span(node) * (node.run(index).last() - node.run(index).first() + 1U);
+    pages += tables_.span(node) * node.run(index).sum();
   }
   unsigned left = node.owning_children;
   const unsigned last = node.slot_count - 1U;

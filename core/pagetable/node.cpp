@@ -208,7 +208,7 @@ inline unsigned Node::cut(unsigned index, const RunValue& run, unsigned first, u
 }
 
 // What most changes are: of slots that no run covers, or one run all of them, and without a backing to count.
-unsigned Node::assign(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) {
+MeaningSum Node::assign(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) {
   VELLUM_ASSERT(first <= last && last < slot_count);
   const Run* const array = run_array();
   const unsigned count = runs();
@@ -225,19 +225,19 @@ unsigned Node::assign(unsigned first, unsigned last, const Meaning* meaning, Mea
   if (meaning != nullptr) {
     fill(index, RunValue::of(first, last, *meaning));
   }
-  return unmapped ? 0 : last - first + 1;
+  return unmapped ? MeaningSum() : run.sum(first, last);
 }
 
 // What the slots' old runs have outside of first..last stays, and what borders on them and means the same is joined:
 // the runs [from, to) give way to at most three.
-unsigned Node::assign_any(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) {
+MeaningSum Node::assign_any(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) {
   const Run* const array = run_array();
   const unsigned count = runs();
   unsigned from = first_run_from(first);
   unsigned to = from;
-  unsigned lost = 0;
+  MeaningSum lost;
   for (; to < count && array[to].first() <= last; ++to) {
-    lost += std::min(array[to].last(), last) - std::max(array[to].first(), first) + 1;
+    lost += array[to].value().sum(std::max(array[to].first(), first), std::min(array[to].last(), last));
   }
   RunValue values[3];
   unsigned made = 0;

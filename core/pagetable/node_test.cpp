@@ -51,7 +51,7 @@ class ModelledNode {
     const EpochSection section(world_.epochs(), world_.machine());
     const LockGuard guard(node_.lock);
     ASSERT_TRUE(node_.reserve_runs(2).ok());
-    EXPECT_EQ(node_.assign(first, last, meaning, sink_), covered);
+    EXPECT_EQ(node_.assign(first, last, meaning, sink_).all, covered);
   }
   void set_prot(unsigned first, unsigned last, Prot prot) {
     for (unsigned slot = first; slot <= last; ++slot) {
@@ -62,7 +62,7 @@ class ModelledNode {
     const EpochSection section(world_.epochs(), world_.machine());
     const LockGuard guard(node_.lock);
     ASSERT_TRUE(node_.reserve_runs(2).ok());
-    node_.set_prot(first, last, prot, sink_);
+    node_.change(first, last, {.prot = prot, .add = {}, .drop = {}}, sink_);
   }
   // The node says what the model says, in as few runs as possible.
   void check() {

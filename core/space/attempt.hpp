@@ -55,6 +55,8 @@ struct AddressSpace<F>::Attempt {
   // For large pages; null where there is to be none.
   LargeBlock* block = nullptr;
   VpnRange wanted{};  // will be touched, too
+  // What to put where nothing is, instead of zeros: the caller's until Step::done.
+  std::optional<Pfn> supplied{};
   // For Step::populate: the object, retained, and its page.
   MemoryObject<F>* object = nullptr;
   PageIndex index{0};

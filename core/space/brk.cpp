@@ -1,5 +1,7 @@
 // brk: the heap, one anonymous mapping that grows upwards behind the program's data.
 
+#include <algorithm>
+
 #include <vellum/pagetable/instantiate.hpp>
 #include <vellum/space/space.hpp>
 
@@ -22,6 +24,30 @@ void AddressSpace<F>::set_limits(ByteCount stack, ByteCount size, ByteCount data
   break_limit_ = data;
 }
 
+// Linux keeps a page free behind the heap when it grows, and beneath a stack its guard gap.
+template <PageTableFormat F>
+bool AddressSpace<F>::has_room_for_heap(Vpn from, Vpn to) {
+  const Vpn clear = to + PageCount(1);
+  const Vpn end = std::min(clear + whole_pages(layout_.stack_guard_gap),
+                           vpn_of<F>(layout_.user[0].end() - ByteCount(1)) + PageCount(1));
+  if (from >= end) {
+    return true;  // beyond what may be mapped
+  }
+  bool room = true;
+  TreeOperation<F> operation(tree);
+  {
+    Cursor<F> cursor(tree, operation.gather());
+    const VpnRange looked_at = VpnRange::between(from, end);
+    cursor.lock(looked_at, Cursor<F>::Intent::look);
+    cursor.for_each(looked_at, [&](VpnRange found, const Meaning& meaning) {
+      room = found.start() >= clear && !meaning.traits.is_growing_down();
+      return false;
+    });
+  }
+  operation.gather().finish();
+  return room;
+}
+
 template <PageTableFormat F>
 VirtAddr AddressSpace<F>::set_break(VirtAddr end) {
   const LockGuard guard(lock_);
@@ -38,23 +64,11 @@ VirtAddr AddressSpace<F>::set_break(VirtAddr end) {
       return break_end_;
     }
   } else if (new_top > old_top) {
-    // Linux keeps a page free behind the heap when it grows, and beneath a stack its guard gap.
-    const ByteCount grown = new_top - old_top;
     const Request request = {.address = old_top,
-                             .length = grown,
+                             .length = new_top - old_top,
                              .prot = Prot::read() | Prot::write(),
                              .placement = Placement::fixed_no_replace};
-    const std::optional<Region<F>> above = region_at_or_after(old_top);
-    if (above) {
-      ByteCount distance(kPageSize);
-      if (above->traits.is_growing_down()) {
-        distance += layout_.stack_guard_gap;
-      }
-      if (above->range.start() < new_top || above->range.start() - new_top < distance) {
-        return break_end_;
-      }
-    }
-    if (!map(request).ok()) {
+    if (!has_room_for_heap(vpn_of<F>(old_top), vpn_of<F>(new_top)) || !map(request).ok()) {
       return break_end_;
     }
   }

@@ -1,5 +1,7 @@
 // The page fault.
 
+#include <algorithm>
+
 #include <vellum/base/racing_copy.hpp>
 #include <vellum/pagetable/instantiate.hpp>
 #include <vellum/space/space.hpp>
@@ -61,6 +63,8 @@ FaultVerdict AddressSpace<F>::fault(VirtAddr address, Access access, VpnRange wa
       case Step::take_block:
         block.allocate();
         break;
+      case Step::missing:
+        return FaultVerdict::missing;
       case Step::settle:
         switch (settle(page, access)) {
           case Settled::permitted:
@@ -75,6 +79,7 @@ FaultVerdict AddressSpace<F>::fault(VirtAddr address, Access access, VpnRange wa
         break;
       case Step::again:
       case Step::open:
+      case Step::exists:
         break;
     }
   }
@@ -143,16 +148,21 @@ typename AddressSpace<F>::Step AddressSpace<F>::attempt(Attempt& attempt) {
   if (!leads_to(attempt.page, node)) {
     return Step::again;
   }
-  if (!meaning || !permits(meaning->prot, attempt.access)) {
+  if (attempt.supplied ? !meaning || !meaning->traits.is_supplied()
+                       : !meaning || !permits(meaning->prot, attempt.access)) {
     return Step::settle;
   }
   if (node.level > 1) {
     return add_table(attempt, node, walk, *meaning);
   }
-  if (!walk.links_present || (attempt.access == Access::execute && !walk.links.execute)) {
+  const bool is_out_of_reach = attempt.supplied && meaning->prot.is_none();  // nobody would come to the page anyway
+  if ((!walk.links_present && !is_out_of_reach) || (attempt.access == Access::execute && !walk.links.execute)) {
     return Step::open;
   }
   const Entry entry = tables_.load(node, tables_.slot_of(node, attempt.page));
+  if (attempt.supplied && entry.bits != 0) {
+    return Step::exists;
+  }
   switch (tables_.state(entry, node)) {
     case EntryState::empty:
       return fill_empty(attempt, node, walk, *meaning);
@@ -241,14 +251,24 @@ typename AddressSpace<F>::Step AddressSpace<F>::add_table(Attempt& attempt, Node
 template <PageTableFormat F>
 typename AddressSpace<F>::Step AddressSpace<F>::fill_empty(Attempt& attempt, Node& leaf, const Walk& walk,
                                                            const Meaning& meaning) {
+  if (meaning.traits.is_supplied() && !attempt.supplied) {
+    return Step::missing;
+  }
   const bool write = attempt.access == Access::write;
-  if (write && (!walk.exclusive || !walk.links.write) && !leaf.object_owned) {
+  const bool links_suffice = walk.links.write || attempt.supplied;
+  if (write && (!walk.exclusive || !links_suffice) && !leaf.object_owned) {
     return Step::open;
   }
   if (meaning.backing != nullptr) {
     return fill_from_object(attempt, leaf, meaning);
   }
   const unsigned slot = tables_.slot_of(leaf, attempt.page);
+  if (attempt.supplied) {
+    EntryRights rights = tables_.allowed(meaning.prot);
+    rights.write = rights.write && *attempt.supplied != system_.zero_frame();
+    enter_page(leaf, slot, *attempt.supplied, rights, !meaning.prot.is_none());
+    return Step::done;
+  }
   if (!write) {
     enter_zero_page(leaf, slot, meaning.prot, attempt.gather.cpu());
     return Step::done;
@@ -288,7 +308,38 @@ typename AddressSpace<F>::Step AddressSpace<F>::fill_from_object(Attempt& attemp
   rights.write = write;
   enter_page(leaf, tables_.slot_of(leaf, attempt.page), *frame, rights);
   system_.nodes.count(attempt.gather.cpu(), MemoryEvent::object_mapped);
+  if (!write) {
+    fill_around(attempt, leaf, mapping, rights);
+  }
   return Step::done;
+}
+
+// What is read from one page of an object is soon read from those beside it: those that are in memory are mapped as
+// well, in a stretch that is aligned, as far as the mapping and the object's table go.
+template <PageTableFormat F>
+void AddressSpace<F>::fill_around(Attempt& attempt, Node& leaf, const Mapping<F>& mapping, EntryRights rights) {
+  const unsigned most = system_.most_in_order;
+  const unsigned slot = tables_.slot_of(leaf, attempt.page);
+  unsigned first = slot - slot % most;
+  unsigned last = std::min(first + most, unsigned{leaf.slot_count}) - 1;
+  if (const std::optional<RunValue> run = leaf.run_at(slot)) {
+    first = std::max(first, run->first());
+    last = std::min(last, run->last());
+  }
+  const std::uint64_t index = mapping.index_of(attempt.page).value();
+  const std::uint64_t in_table = index % entry_count<F>(1);
+  first = std::max<unsigned>(first, slot - static_cast<unsigned>(std::min<std::uint64_t>(slot, in_table)));
+  last = std::min<unsigned>(last, slot + static_cast<unsigned>(entry_count<F>(1) - 1 - in_table));
+  const IndexRange around = IndexRange::must(PageIndex(index - (slot - first)), PageCount(last - first + 1));
+  mapping.object.look_up_each(around, [&](PageIndex at, Pfn frame) {
+    leaf.lock.assert_held();
+    const unsigned beside = static_cast<unsigned>(slot + at.value() - index);
+    if (tables_.load(leaf, beside).bits == 0) {
+      system_.memory.frame(frame).retain();
+      enter_page(leaf, beside, frame, rights);
+      system_.nodes.count(attempt.gather.cpu(), MemoryEvent::object_mapped);
+    }
+  });
 }
 
 // Puts a private copy of a page where that page, or nothing, is.
@@ -392,15 +443,16 @@ void AddressSpace<F>::enter_zero_page(Node& leaf, unsigned slot, Prot prot, CpuI
   system_.nodes.count(cpu, MemoryEvent::zero_shared);
 }
 
-// A new page in an empty entry of a leaf.
+// A new page in an empty entry of a leaf; or there, but not to be used.
 template <PageTableFormat F>
-void AddressSpace<F>::enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights) {
+void AddressSpace<F>::enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights, bool present) {
   ++leaf.live;
   if (frame != system_.zero_frame()) {
     ++leaf.resident;
   }
   leaf.granted |= tables_.grant_bits(rights);
-  tables_.set(leaf, slot, EntryCodec<F>::page(frame, 1, rights));
+  const Entry entry = EntryCodec<F>::page(frame, 1, rights);
+  tables_.set(leaf, slot, present ? entry : EntryCodec<F>::with(entry, 1, rights, false));
 }
 
 #define VELLUM_COMPILE(F)                                                          \
@@ -408,6 +460,7 @@ void AddressSpace<F>::enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRigh
   template typename AddressSpace<F>::Walk AddressSpace<F>::descend(Vpn) const;     \
   template bool AddressSpace<F>::leads_to(Vpn, const Node&) const;                 \
   template void AddressSpace<F>::reload_root();                                    \
+  template typename AddressSpace<F>::Step AddressSpace<F>::attempt(Attempt&);      \
   template void AddressSpace<F>::enter_zero_page(Node&, unsigned, Prot, CpuIndex); \
   template typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt&, Node&, const Walk&, const Meaning&, Entry);
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)

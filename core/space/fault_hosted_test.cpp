@@ -279,6 +279,41 @@ TYPED_TEST(Faults, PrivateWritesDoNotReachTheFile) {
   file.release();
 }
 
+// Who reads a page of a file has those beside it that are in memory as well, as far as they are of one aligned stretch.
+TYPED_TEST(Faults, AReadOfAFileMapsWhatIsInMemoryBesideIt) {
+  using F = TypeParam;
+  this->system.vm().most_in_order = 16;
+  test::MemoryPager& pager = this->system.new_pager(pages(64));
+  MemoryObject<F>& file = *this->system.vm().objects.create_file(pager, pages(64)).value();
+  for (std::uint64_t page = 0; page < 40; ++page) {
+    ASSERT_TRUE(file.populate(PageIndex(page)).ok());
+  }
+  const VirtAddr at = this->map(file, pages(64), kReadWrite);
+  ASSERT_TRUE(this->space.protect(at + pages(30), pages(1), Prot::none()).ok());
+  const PageCount before = this->space.residence().pages;
+  {
+    Program<F> program(this->space);
+    EXPECT_EQ(program.at(at + pages(20)), pager.first_word(PageIndex(20)));
+    const std::uint64_t faults = program.faults();
+    EXPECT_EQ(this->space.residence().pages - before, PageCount(14));  // up to where something else is meant
+    for (std::uint64_t page = 16; page < 30; ++page) {
+      EXPECT_EQ(program.at(at + pages(page)), pager.first_word(PageIndex(page)));
+    }
+    EXPECT_EQ(program.faults(), faults);
+    EXPECT_EQ(this->touch(program, at + pages(30), Access::read), Outcome::access_denied);
+    EXPECT_EQ(program.at(at + pages(33)), pager.first_word(PageIndex(33)));
+    EXPECT_EQ(this->space.residence().pages - before, PageCount(14 + 8));  // as far as they are in memory
+    EXPECT_EQ(program.store(at + pages(17), 5), Outcome::done);
+    EXPECT_EQ(program.at(at + pages(17)), 5U);
+    EXPECT_EQ(program.at(at + pages(18)), pager.first_word(PageIndex(18)));
+    file.resize(pages(18));
+    EXPECT_EQ(program.at(at + pages(16)), pager.first_word(PageIndex(16)));
+    EXPECT_EQ(this->touch(program, at + pages(19), Access::read), Outcome::bus_error);
+  }
+  EXPECT_EQ(file.dirty(), PageCount(0));
+  file.release();
+}
+
 TYPED_TEST(Faults, BeyondTheEndOfTheFileIsABusError) {
   using F = TypeParam;
   test::MemoryPager& pager = this->system.new_pager(ByteCount(kPageSize + 100));

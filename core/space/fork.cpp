@@ -1,6 +1,8 @@
 // fork: the child's root names the same tables as the parent's, and neither may write through it. What each then writes
 // it copies for itself, node by node along the path (open_path in open.cpp).
 
+#include <algorithm>
+
 #include <vellum/pagetable/instantiate.hpp>
 #include <vellum/space/space.hpp>
 
@@ -30,6 +32,10 @@ template <PageTableFormat F>
 Result<AddressSpace<F>*> AddressSpace<F>::copy() {
   AddressSpace* const child = VELLUM_TRY(create_in(system_, layout_, *family_));
   Result<void> shared;
+  const PageCount left_out = is_marked_.load(std::memory_order_relaxed) ? sum_of([](const Meaning& meaning) {
+    return meaning.traits.is_reserved() && meaning.traits.is_left_out_of_forks();
+  })
+                                                                        : PageCount(0);
   {
     const LockGuard guard(lock_);
     {
@@ -44,8 +50,10 @@ Result<AddressSpace<F>*> AddressSpace<F>::copy() {
     child->place_below_.store(place_below_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     child->set_large_pages_permitted(permits_large_pages());
     const ClosedTree<F> closed(system_, *family_, tree);
-    shared = share_root_with(*child);
-    child->count_mapped(closed.cpu(), static_cast<std::int64_t>(mapped().value()));  // while nobody changes it
+    // While nobody changes it.
+    shared =
+        promise_again_to(*child, left_out, closed.cpu()) ? share_root_with(*child) : Result<void>(Errno::no_memory);
+    child->count_mapped(closed.cpu(), static_cast<std::int64_t>(mapped().value()));
     TlbGather<F> gather(tree, closed.cpu());
     gather.flush_everything();
     gather.finish();
@@ -55,6 +63,20 @@ Result<AddressSpace<F>*> AddressSpace<F>::copy() {
     return Errno::no_memory;
   }
   return child;
+}
+
+// All that is promised to the parent is promised to the child as well; what the child is not to have, until it is taken
+// away from it again.
+template <PageTableFormat F>
+bool AddressSpace<F>::promise_again_to(AddressSpace& child, PageCount left_out, CpuIndex cpu) {
+  const PageCount promised = reserved();
+  const PageCount kept = promised - std::min(left_out, promised);
+  if (!commitment().charge_again(cpu, kept, mapped())) {
+    return false;
+  }
+  commitment().count(cpu, static_cast<std::int64_t>((promised - kept).value()));
+  child.count_reserved(cpu, static_cast<std::int64_t>(promised.value()));
+  return true;
 }
 
 // Where the root cannot deny writing, its children deny it in each of their entries.

@@ -42,7 +42,7 @@ TYPED_TEST(Isolation, PrivateCopyOfLinkedUpperTable) {
   test::SpaceSystem<F> system{{.cpus = 2}};
   AddressSpace<F>& space = system.create();
   const std::uint64_t upper = entry_span<F>(3).value(), table = entry_span<F>(2).value();
-  MemoryObject<F>& object = *system.vm().objects.create_anonymous(pages(upper)).value();
+  MemoryObject<F>& object = *system.vm().objects.create_anonymous(pages(upper), Promise::none).value();
   const VirtAddr shared(upper * kPageSize), priv(2 * upper * kPageSize);
   ASSERT_TRUE(space
                   .map({.address = shared,
@@ -153,7 +153,7 @@ TYPED_TEST(Isolation, RangeStaysAsItWasSeen) {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
       EXPECT_TRUE(cursor.prepare(range, Cursor<F>::Purpose::fill).ok());
       const Meaning meaning = {.prot = kRead, .maximum = Prot::all(), .traits = {}};
-      EXPECT_TRUE(cursor.replace(range, &meaning).is_zero());
+      EXPECT_EQ(cursor.replace(range, &meaning), MeaningSum());
     }
     operation.gather().finish();
   }
@@ -169,7 +169,7 @@ TYPED_TEST(Isolation, FaultFillsOnlyItsOwn) {
   AddressSpace<F>& parent = system.create();
   const std::uint64_t table = entry_span<F>(2).value();
   const VirtAddr at(4 * table * kPageSize);
-  MemoryObject<F>& secret = *system.vm().objects.create_anonymous(pages(table)).value();
+  MemoryObject<F>& secret = *system.vm().objects.create_anonymous(pages(table), Promise::none).value();
   std::uint64_t word = 0x5ec2e7;
   ASSERT_TRUE(secret.write(pages(1), std::as_bytes(std::span(&word, 1))).ok());
   ASSERT_TRUE(

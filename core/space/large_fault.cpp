@@ -11,7 +11,8 @@ namespace vellum {
 template <PageTableFormat F>
 typename AddressSpace<F>::Step AddressSpace<F>::add_large(Attempt& attempt, Node& node, const Walk& walk,
                                                           const Meaning& meaning) {
-  if (!Tables<F>::has_large(node.level) || attempt.access != Access::write || meaning.backing != nullptr) {
+  if (!Tables<F>::has_large(node.level) || attempt.access != Access::write || meaning.backing != nullptr ||
+      meaning.traits.is_supplied()) {
     return Step::settle;
   }
   const unsigned slot = tables_.slot_of(node, attempt.page);
@@ -72,6 +73,9 @@ bool AddressSpace<F>::is_filled(const Node& node, unsigned slot, const Meaning& 
 template <PageTableFormat F>
 typename AddressSpace<F>::Step AddressSpace<F>::use_large(Attempt& attempt, Node& node, const Walk& walk,
                                                           const Meaning& meaning) {
+  if (attempt.supplied) {
+    return Step::exists;
+  }
   const unsigned slot = tables_.slot_of(node, attempt.page);
   const Entry entry = tables_.load(node, slot);
   const bool write = attempt.access == Access::write;

@@ -50,6 +50,148 @@ TEST(CommitLimit, RefusesOnlyWhatCouldNeverBeHad) {
   try_commit<I386Pae>();
 }
 
+// A system in which no more than some pages may be promised altogether.
+template <class F>
+class PromiseLimit : public ::testing::Test {
+ protected:
+  static constexpr std::uint64_t kMost = 100;
+  PromiseLimit() : space(system.create(test::inner_layout<F>())) { commitment().set_budget(PageCount(kMost)); }
+  ~PromiseLimit() override {
+    space.check_invariants();
+    space.destroy();
+    EXPECT_TRUE(commitment().committed().is_zero());
+  }
+  [[nodiscard]] Commitment& commitment() { return system.vm().objects.commitment(); }
+  [[nodiscard]] std::uint64_t promised() { return commitment().committed().value(); }
+  [[nodiscard]] VirtAddr map(std::uint64_t count, Prot prot = kReadWrite, Traits traits = {}) {
+    return space.map({.address = {}, .length = pages(count), .prot = prot, .traits = traits}).value();
+  }
+  [[nodiscard]] Errno error_of(std::uint64_t count, Prot prot = kReadWrite, Traits traits = {}) {
+    const Result<VirtAddr> at = space.map({.address = {}, .length = pages(count), .prot = prot, .traits = traits});
+    return at.ok() ? Errno{} : at.error();
+  }
+  test::SpaceSystem<F> system;
+  AddressSpace<F>& space;
+};
+using WideFormats = ::testing::Types<Amd64, I386Pae>;
+TYPED_TEST_SUITE(PromiseLimit, WideFormats);
+
+TYPED_TEST(PromiseLimit, CountsWhatMayComeToNeedMemory) {
+  (void)this->map(10);
+  (void)this->map(30, kRead);
+  (void)this->map(30, Prot::none());
+  EXPECT_EQ(this->promised(), 10U);
+  (void)this->map(10, kRead, Traits::shared());
+  EXPECT_EQ(this->promised(), 20U);
+  (void)this->map(10, kReadWrite, Traits::no_reserve());  // means nothing where the sum is limited
+  EXPECT_EQ(this->promised(), 30U);
+  EXPECT_EQ(this->error_of(71), Errno::no_memory);
+  EXPECT_EQ(this->error_of(71, kRead, Traits::shared()), Errno::no_memory);
+  EXPECT_EQ(this->promised(), 30U);
+  EXPECT_EQ(this->error_of(70), Errno{});
+}
+
+TYPED_TEST(PromiseLimit, OfWhatBecomesWritableLasts) {
+  const VirtAddr at = this->map(60, kRead);
+  const VirtAddr other = this->map(50, kRead);
+  ASSERT_TRUE(this->space.protect(at, pages(60), kReadWrite).ok());
+  EXPECT_EQ(this->promised(), 60U);
+  EXPECT_EQ(this->space.protect(other, pages(50), kReadWrite).error(), Errno::no_memory);
+  EXPECT_EQ(this->promised(), 60U);
+  ASSERT_TRUE(this->space.protect(other + pages(10), pages(40), kReadWrite).ok());
+  ASSERT_TRUE(this->space.protect(at, pages(60), kRead).ok());
+  EXPECT_EQ(this->promised(), 100U);
+  ASSERT_TRUE(this->space.protect(at, pages(60), kReadWrite).ok());
+  ASSERT_TRUE(this->space.unmap(at, pages(20)).ok());
+  EXPECT_EQ(this->promised(), 80U);
+}
+
+TYPED_TEST(PromiseLimit, LetsAReplacementTakeWhatWasThere) {
+  VirtAddr place = this->map(80);
+  const auto replace = [&](std::uint64_t count) {
+    return this->space.map(
+        {.address = place, .length = pages(count), .prot = kReadWrite, .placement = Placement::fixed});
+  };
+  EXPECT_TRUE(replace(80).ok());
+  EXPECT_TRUE(replace(30).ok());
+  EXPECT_EQ(this->promised(), 80U);
+  ASSERT_TRUE(this->space.unmap(place, pages(80)).ok());
+  place = this->map(50) - pages(60);
+  EXPECT_EQ(replace(51).error(), Errno::no_memory);
+  EXPECT_TRUE(replace(50).ok());
+  EXPECT_EQ(this->promised(), 100U);
+}
+
+TYPED_TEST(PromiseLimit, MovesWithAMapping) {
+  const VirtAddr at = this->map(60);
+  const VirtAddr moved =
+      this->space
+          .remap({.address = at, .old_length = pages(60), .new_length = pages(90), .move = Remap::Move::anywhere})
+          .value();
+  EXPECT_EQ(this->promised(), 90U);
+  EXPECT_FALSE(
+      this->space
+          .remap({.address = moved, .old_length = pages(90), .new_length = pages(101), .move = Remap::Move::anywhere})
+          .ok());
+  EXPECT_EQ(this->space
+                .remap({.address = moved,
+                        .old_length = pages(20),
+                        .new_length = pages(20),
+                        .move = Remap::Move::anywhere,
+                        .keeps_source = true})
+                .error(),
+            Errno::no_memory);
+  EXPECT_EQ(this->promised(), 90U);
+}
+
+TYPED_TEST(PromiseLimit, IsForAllProcessesTogether) {
+  using F = TypeParam;
+  const VirtAddr at = this->map(60);
+  EXPECT_EQ(this->space.fork().error(), Errno::no_memory);
+  EXPECT_EQ(this->promised(), 60U);
+  ASSERT_TRUE(this->space.mark(VirtRange::must(at, pages(30)), {.add = Traits::left_out_of_forks(), .drop = {}}).ok());
+  AddressSpace<F>& child = *this->space.fork().value();
+  EXPECT_EQ(child.reserved(), PageCount(30));
+  EXPECT_EQ(this->promised(), 90U);
+  ASSERT_TRUE(child.unmap(at + pages(30), pages(10)).ok());
+  EXPECT_EQ(this->promised(), 80U);
+  child.destroy();
+  EXPECT_EQ(this->promised(), 60U);
+}
+
+TYPED_TEST(PromiseLimit, EndsAStackAndAHeap) {
+  using F = TypeParam;
+  const VirtAddr low = this->space.layout().user[0].start();
+  this->space.set_break_start(low, pages(200));
+  EXPECT_EQ(this->space.set_break(low + pages(40)), low + pages(40));
+  EXPECT_EQ(this->space.set_break(low + pages(120)), low + pages(40));
+  const VirtAddr stack = this->map(50, kReadWrite, Traits::grows_down());
+  Program<F> program(this->space);
+  EXPECT_EQ(program.store(stack - pages(10), 1), Outcome::done);
+  EXPECT_EQ(program.store(stack - pages(11), 1), Outcome::no_mapping);
+  EXPECT_EQ(this->promised(), 100U);
+}
+
+TYPED_TEST(PromiseLimit, IsKeptByObjects) {
+  auto& objects = this->system.vm().objects;
+  auto& whole = *objects.create_anonymous(pages(60)).value();
+  EXPECT_EQ(objects.create_anonymous(pages(41)).error(), Errno::no_memory);
+  auto& by_page = *objects.create_anonymous(pages(101), Promise::by_page).value();
+  EXPECT_EQ(this->promised(), 60U);
+  std::byte byte{1};
+  for (std::uint64_t page = 0; page < 40; ++page) {
+    ASSERT_TRUE(by_page.write(pages(page), std::span(&byte, 1)).ok());
+  }
+  EXPECT_EQ(by_page.write(pages(40), std::span(&byte, 1)).error(), Errno::no_space);
+  ASSERT_TRUE(by_page.punch(IndexRange::must(PageIndex(0), PageCount(10))).ok());
+  EXPECT_EQ(this->promised(), 90U);
+  by_page.resize(pages(20));
+  EXPECT_EQ(by_page.promised(), PageCount(10));
+  whole.release();
+  EXPECT_EQ(this->promised(), 10U);
+  by_page.release();
+}
+
 template <class F>
 class SizeLimit : public ::testing::Test {
  protected:

@@ -20,11 +20,23 @@ Result<VirtAddr> AddressSpace<F>::map(const Request& request) {
   return map_as_marked(marked);
 }
 
+// Private memory that may be written is promised, unless the caller takes the risk. What is mapped like something that
+// is there, and reserved already, stays so.
 template <PageTableFormat F>
-Result<VirtAddr> AddressSpace<F>::map_as_marked(const Request& request) {
-  if (const std::optional<VirtAddr> at = map_shortly(request)) {
+Traits AddressSpace<F>::promised(const Request& request) const {
+  const bool strict = commitment().is_strict();
+  const Traits traits = strict ? request.traits.without(Traits::no_reserve()) : request.traits;
+  const bool counts = request.prot.can_write() && !traits.is_shared() && !traits.is_unreserved();
+  return counts ? traits | Traits::reserved() : traits;
+}
+
+template <PageTableFormat F>
+Result<VirtAddr> AddressSpace<F>::map_as_marked(const Request& asked) {
+  if (const std::optional<VirtAddr> at = map_shortly(asked)) {
     return *at;
   }
+  Request request = asked;
+  request.traits = promised(asked);
   const PageCount pages = pages_for(request.length);
   VELLUM_TRY(check_request(request, pages));
   const VirtAddr at = request.placement == Placement::anywhere ? VELLUM_TRY(map_anywhere(request, pages))
@@ -50,16 +62,19 @@ std::optional<VirtAddr> AddressSpace<F>::map_shortly(const Request& request) {
                      request.prot.within(request.maximum) && request.offset.is_zero() &&
                      request.address.value() < kPageSize;
   const Vpn top(place_below_.load(std::memory_order_relaxed));
-  const bool fits = !pages.is_zero() && pages < entry_span<F>(2) && !exceeds_commit(pages) &&
-                    top - vpn_of<F>(layout_.placement_bottom) >= pages;
+  const bool fits = !pages.is_zero() && pages < entry_span<F>(2) && top - vpn_of<F>(layout_.placement_bottom) >= pages;
   if (!plain || !fits || is_limited()) {
     return std::nullopt;
   }
   const Vpn at = top - pages;
   const TreeSection section(tree);
   LeafChange<F> leaf(tree, tables_, path_of(section.cpu()));
-  if (!leaf.lock(VpnRange::must(at, pages)) ||
-      !leaf.fill({.backing = nullptr, .prot = request.prot, .maximum = request.maximum, .traits = {}})) {
+  const Traits traits = request.prot.can_write() ? Traits::reserved() : Traits();
+  if (!leaf.lock(VpnRange::must(at, pages)) || !reserve(section.cpu(), traits, pages)) {
+    return std::nullopt;
+  }
+  if (!leaf.fill({.backing = nullptr, .prot = request.prot, .maximum = request.maximum, .traits = traits})) {
+    unreserve(section.cpu(), traits, pages);
     return std::nullopt;
   }
   count_mapped(section.cpu(), static_cast<std::int64_t>(pages.value()));
@@ -91,13 +106,7 @@ Result<void> AddressSpace<F>::check_request(const Request& request, PageCount pa
   if (request.traits.is_growing_down() && !anonymous_private) {
     return Errno::invalid;
   }
-  const bool promised = request.prot.can_write() || (request.traits.is_shared() && request.object == nullptr);
-  const bool counted =
-      promised && !request.traits.is_unreserved() && !(request.traits.is_shared() && request.object != nullptr);
-  if (counted && exceeds_commit(pages)) {
-    return Errno::no_memory;
-  }
-  return {};
+  return request.traits.is_reserved() && commitment().refuses(pages) ? Result<void>(Errno::no_memory) : Result<void>();
 }
 
 template <PageTableFormat F>
@@ -243,7 +252,8 @@ Result<void> AddressSpace<F>::map_at(const Request& request, const Target& targe
   MemoryObject<F>* object = request.object;
   const bool own = object == nullptr;
   if (own) {
-    object = VELLUM_TRY(objects.create_anonymous(bytes_of(target.pages.size())));
+    object = VELLUM_TRY(objects.create_anonymous(bytes_of(target.pages.size()),
+                                                 request.traits.is_unreserved() ? Promise::by_page : Promise::whole));
   }
   const Result<Mapping<F>*> mapping = objects.create_mapping(*object, *family_, target.pages, first_page_of(request),
                                                              request.traits.is_shared() && request.maximum.can_write());
@@ -262,10 +272,10 @@ Result<void> AddressSpace<F>::map_at(const Request& request, const Target& targe
 }
 
 template <PageTableFormat F>
-PageCount AddressSpace<F>::mapped_in(Cursor<F>& cursor, VpnRange pages) {
-  PageCount sum{0};
-  cursor.for_each(pages, [&](VpnRange stretch, const Meaning&) {
-    sum += stretch.size();
+MeaningSum AddressSpace<F>::meant_in(Cursor<F>& cursor, VpnRange pages) {
+  MeaningSum sum;
+  cursor.for_each(pages, [&](VpnRange stretch, const Meaning& meaning) {
+    sum += stretch.size() * MeaningSum{.all = 1, .reserved = meaning.traits.is_reserved() ? 1U : 0U};
     return true;
   });
   return sum;
@@ -277,9 +287,12 @@ Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning
   if (meaning.backing == nullptr && !limited) {
     const TreeSection section(tree);
     LeafChange<F> leaf(tree, tables_, path_of(section.cpu()));
-    if (leaf.lock(target.pages) && leaf.fill(meaning)) {
-      count_mapped(section.cpu(), static_cast<std::int64_t>(target.pages.size().value()));
-      return {};
+    if (leaf.lock(target.pages) && reserve(section.cpu(), meaning.traits, target.pages.size())) {
+      if (leaf.fill(meaning)) {
+        count_mapped(section.cpu(), static_cast<std::int64_t>(target.pages.size().value()));
+        return {};
+      }
+      unreserve(section.cpu(), meaning.traits, target.pages.size());
     }
   }
   const std::optional<PageCount> data = limited_data(meaning.prot, meaning.traits);
@@ -289,18 +302,24 @@ Result<void> AddressSpace<F>::enter(const Target& target, const Meaning& meaning
   {
     Cursor<F> cursor(tree, gather);
     cursor.lock(target.pages);
-    const PageCount more = limited ? target.pages.size() - mapped_in(cursor, target.pages) : PageCount(0);
+    // What is replaced makes room for what replaces it.
+    const bool looks = limited || (meaning.traits.is_reserved() && commitment().is_strict());
+    const MeaningSum before = looks ? meant_in(cursor, target.pages) : MeaningSum();
+    const PageCount more = target.pages.size() - PageCount(before.all);
+    const std::uint64_t kept = meaning.traits.is_reserved() ? before.reserved : 0;
+    const PageCount promise = target.pages.size() - PageCount(kept);
     if (target.placement == Placement::fixed_no_replace && !cursor.is_unmapped(target.pages)) {
       result = Errno::exists;
     } else if (limited && (exceeds_size(more) || exceeds_data(data, more))) {
       result = Errno::no_memory;
+    } else if (!reserve(gather.cpu(), meaning.traits, promise)) {
+      result = Errno::no_memory;
+    } else if (result = cursor.prepare(target.pages, Cursor<F>::Purpose::fill); result.ok()) {
+      const MeaningSum lost = cursor.replace(target.pages, &meaning);
+      count_mapped(gather.cpu(), static_cast<std::int64_t>(target.pages.size().value()));
+      count_lost(gather.cpu(), {.all = lost.all, .reserved = lost.reserved - kept});
     } else {
-      result = cursor.prepare(target.pages, Cursor<F>::Purpose::fill);
-    }
-    if (result.ok()) {
-      const PageCount lost = cursor.replace(target.pages, &meaning);
-      count_mapped(gather.cpu(),
-                   static_cast<std::int64_t>(target.pages.size().value()) - static_cast<std::int64_t>(lost.value()));
+      unreserve(gather.cpu(), meaning.traits, promise);
     }
   }
   gather.finish();

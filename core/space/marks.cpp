@@ -175,8 +175,8 @@ Result<void> AddressSpace<F>::settle_marks() {
       if (traits.is_wiped_by_forks()) {
         VELLUM_TRY(discard(region->range, Discard::locked_too));
       }
-      if (traits.is_locked()) {
-        VELLUM_TRY(mark(region->range, {.add = {}, .drop = lock_traits()}));
+      if (traits.is_locked() || traits.is_supplied()) {
+        VELLUM_TRY(mark(region->range, {.add = {}, .drop = lock_traits() | Traits::supplied()}));
       }
     }
     at = region->range.last();

@@ -6,27 +6,40 @@
 
 namespace vellum {
 
-// Whether so many pages that mean the same may have other rights.
+// Whether the part of a region that was found last may have other rights, with the rest of the region that was found
+// before; what becomes private memory by that is promised.
 template <PageTableFormat F>
-Result<void> AddressSpace<F>::permits_change(const Meaning& meaning, Prot prot, PageCount pages) const {
+Result<void> AddressSpace<F>::permits_change(const Meaning& meaning, Prot prot, PageCount region, PageCount part,
+                                             CpuIndex cpu) {
   if (!prot.within(meaning.maximum)) {
     return Errno::access_denied;
   }
-  const bool becomes_private_memory =
-      prot.can_write() && !meaning.prot.can_write() && !meaning.traits.is_shared() && !meaning.traits.is_unreserved();
-  return becomes_private_memory && exceeds_commit(pages) ? Result<void>(Errno::no_memory) : Result<void>();
+  if (!meaning.needs_promise(prot)) {
+    return {};
+  }
+  const bool permitted = !commitment().refuses(region) && reserve(cpu, Traits::reserved(), part);
+  return permitted ? Result<void>() : Result<void>(Errno::no_memory);
 }
 
 // How far from the start of `pages` everything is mapped and may have the rights, and what stands in the way there. As
 // on Linux what is asked of memory is judged for each region alone, and whole.
 template <PageTableFormat F>
 typename AddressSpace<F>::Permitted AddressSpace<F>::permitted_part(Cursor<F>& cursor, VpnRange pages, Prot prot,
-                                                                    std::optional<PageCount> data) const {
+                                                                    std::optional<PageCount> data, CpuIndex cpu) {
   Vpn reached = pages.start();
   Result<void> obstacle;
   std::optional<Meaning> region;
   Vpn region_start = pages.start();
   PageCount became_data{0};  // of the regions before
+  PageCount promised{0};     // of the regions before, and
+  PageCount promising{0};    // of this one
+  const auto give_up = [&](Errno why) {
+    obstacle = why;
+    reached = region_start;
+    unreserve(cpu, Traits::reserved(), promising);
+    promising = PageCount(0);
+    return false;
+  };
   // Of a region, once it is seen whole. Where mappings come to more than they may already, Linux does not mind what
   // they are.
   const auto stays_within_data = [&] {
@@ -35,9 +48,7 @@ typename AddressSpace<F>::Permitted AddressSpace<F>::permitted_part(Cursor<F>& c
     }
     const PageCount size = reached - region_start;
     if (exceeds_data(data, became_data + size) && !exceeds_size(size)) {
-      obstacle = Errno::no_memory;
-      reached = region_start;
-      return false;
+      return give_up(Errno::no_memory);
     }
     became_data += size;
     return true;
@@ -52,13 +63,17 @@ typename AddressSpace<F>::Permitted AddressSpace<F>::permitted_part(Cursor<F>& c
       }
       region = meaning;
       region_start = reached;
+      promised += promising;
+      promising = PageCount(0);
     }
-    reached = stretch.start() + stretch.size();
-    obstacle = permits_change(meaning, prot, reached - region_start);
-    if (!obstacle.ok()) {
-      reached = region_start;
+    const PageCount size = stretch.start() + stretch.size() - region_start;
+    const Result<void> permitted = permits_change(meaning, prot, size, stretch.size(), cpu);
+    if (!permitted.ok()) {
+      return give_up(permitted.error());
     }
-    return obstacle.ok();
+    reached = region_start + size;
+    promising += meaning.needs_promise(prot) ? stretch.size() : PageCount(0);
+    return true;
   });
   if (obstacle.ok()) {
     (void)stays_within_data();
@@ -67,7 +82,7 @@ typename AddressSpace<F>::Permitted AddressSpace<F>::permitted_part(Cursor<F>& c
   if (obstacle.ok() && reach != pages.size()) {
     obstacle = Errno::no_memory;
   }
-  return {.pages = reach, .then = obstacle};
+  return {.pages = reach, .promised = promised + promising, .then = obstacle};
 }
 
 template <PageTableFormat F>
@@ -99,7 +114,7 @@ Result<void> AddressSpace<F>::protect(VirtAddr address, ByteCount length, Prot p
   LeafChange<F> leaf(tree, tables_, path_of(gather.cpu()));
   const std::optional<Meaning> meaning = !data && leaf.lock(wanted) ? leaf.meaning() : std::nullopt;
   if (meaning) {
-    result = permits_change(*meaning, prot, wanted.size());
+    result = permits_change(*meaning, prot, wanted.size(), wanted.size(), gather.cpu());
     if (result.ok()) {
       leaf.protect(prot, gather);
     }
@@ -108,14 +123,15 @@ Result<void> AddressSpace<F>::protect(VirtAddr address, ByteCount length, Prot p
     leaf.unlock();
     Cursor<F> cursor(tree, gather);
     cursor.lock(wanted);
-    const Permitted permitted = permitted_part(cursor, wanted, prot, data);
+    const Permitted permitted = permitted_part(cursor, wanted, prot, data, gather.cpu());
     result = permitted.then;
     if (!permitted.pages.is_zero()) {
       const VpnRange changed = VpnRange::must(wanted.start(), permitted.pages);
       const Result<void> prepared = cursor.prepare(changed, Cursor<F>::Purpose::protect);
       if (prepared.ok()) {
-        cursor.protect(changed, prot);
+        cursor.change(changed, {.prot = prot, .add = {}, .drop = {}, .promises = true});
       } else {
+        unreserve(gather.cpu(), Traits::reserved(), permitted.promised);
         result = prepared;
       }
     }

@@ -1,6 +1,7 @@
 // Looking at a space.
 
 #include <vellum/pagetable/instantiate.hpp>
+#include <vellum/pagetable/leaf_change.hpp>
 #include <vellum/space/space.hpp>
 
 #include "attempt.hpp"
@@ -35,6 +36,14 @@ struct SameMeaning {
     return meaning == before.meaning && object == before.object &&
            (backing == before.backing || first == before.first + before.pages.size());
   }
+  [[nodiscard]] Region<F> region() const {
+    return {.range = VirtRange::must(address_of<F>(pages.start()), bytes_of(pages.size())),
+            .prot = meaning.prot,
+            .maximum = meaning.maximum,
+            .traits = meaning.traits,
+            .object = object,
+            .first = first};
+  }
 };
 
 }  // namespace
@@ -44,8 +53,35 @@ std::optional<Region<F>> AddressSpace<F>::region_at_or_after(VirtAddr from) {
   return find_region(from, Hold::nothing);
 }
 
+// The region at an address, where one table says all of it: most are small. Nothing where it might go on elsewhere.
+template <PageTableFormat F>
+std::optional<Region<F>> AddressSpace<F>::region_in_leaf(Vpn page, Hold hold) {
+  const TreeSection section(tree);
+  LeafChange<F> leaf(tree, tables_, path_of(section.cpu()));
+  if (!leaf.lock(VpnRange::must(page, PageCount(1)), 0)) {
+    return std::nullopt;
+  }
+  const std::optional<RunValue> run = leaf.lone_run();
+  if (!run) {
+    return std::nullopt;
+  }
+  const unsigned slot = entry_index<F>(page, 1);
+  const Vpn first = page - PageCount(slot - run->first());
+  const auto found =
+      SameMeaning<F>::of(VpnRange::must(first, PageCount(run->last() - run->first() + 1)), run->meaning());
+  if (hold == Hold::object && found.object != nullptr) {
+    found.object->retain();
+  }
+  return found.region();
+}
+
 template <PageTableFormat F>
 std::optional<Region<F>> AddressSpace<F>::find_region(VirtAddr from, Hold hold) {
+  if (layout_.contains(from)) {
+    if (const std::optional<Region<F>> region = region_in_leaf(vpn_of<F>(from), hold)) {
+      return region;
+    }
+  }
   if (from >= layout_.user[0].end() && from < layout_.user[1].start()) {
     from = layout_.user[1].start();  // between the halves
   }
@@ -98,12 +134,7 @@ std::optional<Region<F>> AddressSpace<F>::find_region(VirtAddr from, Hold hold) 
   if (!region) {
     return std::nullopt;
   }
-  return Region<F>{.range = VirtRange::must(address_of<F>(region->pages.start()), bytes_of(region->pages.size())),
-                   .prot = region->meaning.prot,
-                   .maximum = region->meaning.maximum,
-                   .traits = region->meaning.traits,
-                   .object = region->object,
-                   .first = region->first};
+  return region->region();
 }
 
 template <PageTableFormat F>
@@ -127,7 +158,8 @@ PageCount AddressSpace<F>::list_resident(VirtRange range, std::span<std::uint8_t
     const VirtRange part = region->range.intersection(VirtRange::must(at, range.size() - (at - range.start())));
     const TreeSection section(tree);
     for (VirtAddr page = at; part.contains(page); page += ByteCount(kPageSize)) {
-      into[whole_pages(page - range.start()).value()] = is_resident_in(*region, vpn_of<F>(page)) ? 1 : 0;
+      into[static_cast<std::size_t>(whole_pages(page - range.start()).value())] =
+          is_resident_in(*region, vpn_of<F>(page)) ? 1 : 0;
     }
     at += part.size();
   }

@@ -85,15 +85,9 @@ Result<void> AddressSpace<F>::permits_growth(const Region<F>& region, VirtAddr a
   }
   const PageCount more = new_pages - old_pages;
   const std::optional<PageCount> data = limited_data(region.prot, region.traits);
-  return exceeds_size(more) || exceeds_data(data, more) || (is_counted(region) && exceeds_commit(more))
+  return exceeds_size(more) || exceeds_data(data, more) || (region.traits.is_reserved() && commitment().refuses(more))
              ? Result<void>(Errno::no_memory)
              : Result<void>();
-}
-
-// Private memory that may be written.
-template <PageTableFormat F>
-bool AddressSpace<F>::is_counted(const Region<F>& region) {
-  return region.prot.can_write() && !region.traits.is_shared() && !region.traits.is_unreserved();
 }
 
 // Adds pages behind a region. Errors: exists where there is no room; no_memory.
@@ -147,7 +141,7 @@ Result<VirtAddr> AddressSpace<F>::remap_to(const Remap& request, PageCount old_p
   VELLUM_TRY(permits_growth(*region, request.address, old_pages, new_pages));
   const std::optional<PageCount> data = limited_data(region->prot, region->traits);
   if (request.keeps_source && (exceeds_size(new_pages) || exceeds_data(data, new_pages) ||
-                               (is_counted(*region) && exceeds_commit(new_pages)))) {
+                               (region->traits.is_reserved() && commitment().refuses(new_pages)))) {
     return Errno::no_memory;
   }
   if (fixed && !layout_.contains(target.value())) {
@@ -234,6 +228,7 @@ typename AddressSpace<F>::Transplanted AddressSpace<F>::transplant(const Region<
   for (Meaning& meaning : meanings) {
     meaning = {.backing = nullptr, .prot = region.prot, .maximum = region.maximum, .traits = region.traits};
   }
+  meanings[0].traits = region.traits.without(Traits::supplied());
   meanings[1].traits = region.traits.without(lock_traits());
   Transplanted result = Transplanted::done;
   for (unsigned i = 0; region.object != nullptr && i < (plan.keeps_source ? 2U : 1U); ++i) {
@@ -267,6 +262,9 @@ typename AddressSpace<F>::Transplanted AddressSpace<F>::transplant_alone(const R
   const ClosedTree<F> closed(system_, *family_, tree);
   TlbGather<F> gather(tree, closed.cpu(), &dropped);
   Transplanted result = Transplanted::no_memory;
+  // The source's promise goes along.
+  const PageCount lost = plan.keeps_source ? PageCount(0) : plan.from.size();
+  const PageCount more = plan.to.size() - lost;
   {
     Cursor<F> cursor(tree, gather);
     cursor.lock_for_two(
@@ -276,15 +274,17 @@ typename AddressSpace<F>::Transplanted AddressSpace<F>::transplant_alone(const R
       result = Transplanted::source_changed;
     } else if (!cursor.is_unmapped(plan.to)) {
       result = Transplanted::target_taken;
+    } else if (!reserve(closed.cpu(), region.traits, more)) {
+      result = Transplanted::no_memory;
     } else if (cursor.prepare(plan.from, Cursor<F>::Purpose::clear).ok() &&
                cursor.prepare(plan.to, Cursor<F>::Purpose::fill).ok() && content.prepare(plan.to).ok()) {
       (void)cursor.replace(plan.to, &meanings[0]);
       content.move(meanings[0]);
       (void)cursor.replace(plan.from, plan.keeps_source ? &meanings[1] : nullptr);
-      const PageCount lost = plan.keeps_source ? PageCount(0) : plan.from.size();
-      count_mapped(closed.cpu(),
-                   static_cast<std::int64_t>(plan.to.size().value()) - static_cast<std::int64_t>(lost.value()));
+      count_mapped(closed.cpu(), static_cast<std::int64_t>(more.value()));
       result = Transplanted::done;
+    } else {
+      unreserve(closed.cpu(), region.traits, more);
     }
   }
   gather.finish();

@@ -63,6 +63,9 @@ Result<void> AddressSpace<F>::restore(AddressSpace& snapshot) {
     place_below_.store(snapshot.place_below_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     set_large_pages_permitted(snapshot.permits_large_pages());
     count_mapped(cpu, static_cast<std::int64_t>(snapshot.mapped().value() - mapped().value()));
+    const auto promised = static_cast<std::int64_t>(snapshot.reserved().value() - reserved().value());
+    count_reserved(cpu, promised);
+    commitment().count(cpu, promised);
   }
   tree.closed.store(false, std::memory_order_release);
   family_->lock.unlock();

@@ -85,7 +85,11 @@ typename AddressSpace<F>::Settled AddressSpace<F>::grow_down(Cursor<F>& cursor, 
     return Settled::no_mapping;
   }
   const VpnRange added = VpnRange::must(page, grown);
+  if (!reserve(cpu, stack->traits, grown)) {
+    return Settled::no_mapping;
+  }
   if (!cursor.prepare(added, Cursor<F>::Purpose::fill).ok()) {
+    unreserve(cpu, stack->traits, grown);
     return Settled::no_memory;
   }
   (void)cursor.replace(added, &*stack);  // nothing was there

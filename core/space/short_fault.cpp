@@ -26,7 +26,9 @@ bool AddressSpace<F>::fault_shortly(Vpn page, Access access) {
     if (entry.bits != 0) {
       return upgrade_shortly(*leaf, *covered, {.page = page, .access = access, .cpu = section.cpu(), .entry = entry});
     }
-    if (covered->meaning.backing == nullptr && access == Access::write) {
+    if (covered->meaning.traits.is_supplied()) {
+      // the long way
+    } else if (covered->meaning.backing == nullptr && access == Access::write) {
       done = fill_in_order(*leaf, slot, covered->last, covered->meaning.prot, section.cpu());
     } else if (covered->meaning.backing == nullptr) {
       enter_zero_page(*leaf, slot, covered->meaning.prot, section.cpu());

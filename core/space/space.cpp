@@ -123,6 +123,7 @@ void AddressSpace<F>::destroy() {
     gather.finish();
   }
   family_->release();
+  commitment().uncharge(system_.memory.machine().current_cpu(), reserved());
   system_.per_cpu_.free(per_cpu_);
   system_.spaces_.destroy(this);
 }
@@ -136,6 +137,15 @@ PageCount AddressSpace<F>::mapped() const {
   return PageCount(static_cast<std::uint64_t>(pages));
 }
 
+template <PageTableFormat F>
+PageCount AddressSpace<F>::reserved() const {
+  std::int64_t pages = 0;
+  for (unsigned i = 0; i < system_.slot_count(); ++i) {
+    pages += per_cpu_[i].reserved.load(std::memory_order_relaxed);
+  }
+  return PageCount(static_cast<std::uint64_t>(pages));
+}
+
 #define VELLUM_COMPILE(F)                                                                                          \
   template Result<void> VirtualMemory<F>::start();                                                                 \
   template void VirtualMemory<F>::stop();                                                                          \
@@ -144,7 +154,8 @@ PageCount AddressSpace<F>::mapped() const {
   template Result<void> AddressSpace<F>::share_kernel(Node&, Node&);                                               \
   template Result<AddressSpace<F>*> AddressSpace<F>::create_in(VirtualMemory<F>&, const SpaceLayout&, Family<F>&); \
   template void AddressSpace<F>::destroy();                                                                        \
-  template PageCount AddressSpace<F>::mapped() const;
+  template PageCount AddressSpace<F>::mapped() const;                                                              \
+  template PageCount AddressSpace<F>::reserved() const;
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE
 

@@ -23,7 +23,7 @@ Result<void> AddressSpace<F>::unmap(VirtAddr address, ByteCount length) {
     TreeOperation<F> operation(tree);
     TlbGather<F>& gather = operation.gather();
     if (LeafChange<F> leaf(tree, tables_, path_of(gather.cpu())); leaf.lock(gone)) {
-      count_mapped(gather.cpu(), -static_cast<std::int64_t>(leaf.clear(gather).value()));
+      count_lost(gather.cpu(), leaf.clear(gather));
       if (leaf.is_empty()) {
         to_prune = note_emptied(gather.cpu(), gone.start());
       }
@@ -32,8 +32,7 @@ Result<void> AddressSpace<F>::unmap(VirtAddr address, ByteCount length) {
       cursor.lock(gone);
       result = cursor.prepare(gone, Cursor<F>::Purpose::clear);
       if (result.ok()) {
-        const PageCount lost = cursor.replace(gone, nullptr);
-        count_mapped(gather.cpu(), -static_cast<std::int64_t>(lost.value()));
+        count_lost(gather.cpu(), cursor.replace(gone, nullptr));
         if (cursor.is_empty()) {
           to_prune = note_emptied(gather.cpu(), gone.start());
         }

@@ -127,6 +127,25 @@ echo 'int f1(void), f5(void); int main(void) {{ return f1() + f5(); }}' > main.c
 cat > Makefile <<'END'{MAKEFILE}END
 make -j3 program >/dev/null; ./program; echo $?; make; touch head.h; make -n | sort | head -n 3; make clean; make no-such-target; echo $?"""
 
+# What differs from machine to machine is left out: figures, and the names of processes that are not the script's.
+PROCPS = r"""
+free | awk '{print $1, NF}'; free -m | sed -n 2p | awk '{print ($2 >= $3 && $2 >= $7)}'
+sleep 100 & child=$!
+ps -o comm=,args=,stat=,ppid= -p $child | awk -v parent=$$ '{print $1, $2, $3, $4, $5 == parent}'; ps aux | sed -n 1p; ps -ef | sed -n 1p
+ps -o pid=,pgid= -p $$ | awk '{print ($1 > 0) + ($2 > 0)}'; ps aux | awk -v child=$child '$2 == child {print $6 > 0, $5 > $6, $11, $12, NF}'
+top -b -n1 | sed -n '7p'; top -b -n1 | head -n 5 | sed -E 's/[0-9.:]+/N/g; s/ +/ /g' | cut -d' ' -f1-2; top -b -n1 -p $child | tail -n 1 | awk '{print $NF}'
+vmstat | sed -n '1,2p'; vmstat | awk 'NR == 3 {print NF}'; vmstat -s | grep -cE 'total memory|free memory|boot time|forks|CPU context'
+pmap -x $child | awk 'NR == 2 || /stack/ {print $1 == "Address" ? $0 : $NF}'; pmap $child | awk 'END {print $1}'; pmap -x $child | awk '/^total/ {print $3 >= $4 && $4 > 0}'
+uptime | sed -E 's/[0-9.:]+/N/g; s/^ *//; s/up .*, *N/up N, N/; s/users?/users/'; uptime -s | grep -cE '^[0-9-]+ [0-9:]+$'
+pgrep -P $$ -x sleep | grep -c "^$child$"; pkill -P $$ -x sleep; wait $child; echo $?; cat /proc/$$/oom_score_adj | grep -cE '^-?[0-9]+$'; w -h | wc -l | grep -c .
+"""
+LSCPU = r"""
+lscpu | grep -cE '^(Architecture|CPU op-mode|Address sizes|Byte Order|CPU\(s\)|On-line CPU|Vendor ID|Model name|Flags)'; lscpu | sed -n 's/^Architecture: */a /p; s/^Byte Order: */b /p'
+lscpu -p=cpu | grep -v '^#' | wc -l | xargs test "$(nproc --all)" -eq && echo as many; lscpu -p | grep '^# CPU' | cut -d, -f1-4; taskset -c 0 nproc; taskset -c 0 taskset -pc $$ > /dev/null && echo pinned
+lscpu -e=CPU,ONLINE | sed -n 1,2p; test "$(getconf _NPROCESSORS_ONLN)" -eq "$(nproc)" && echo the same; test "$(grep -c ^processor /proc/cpuinfo)" -eq "$(nproc --all)" && echo again
+taskset -c 0 grep -h Cpus_allowed_list /proc/self/status; prlimit --stack=4194304:8388608 bash -c 'ulimit -s'; mountpoint -q /proc && echo mounted; mountpoint -q / && echo root; flock . echo locked; getopt -o ab: -- -a -b 1 c
+"""
+
 PROGRAMS = (
     Program("coreutils", "coreutils", "ls, cp, mv, ln, stat, sort, uniq, join, comm, paste, tr, cut, od, seq, factor, split, sha256sum, install, realpath, df",
             "mkdir -p a/b; seq 2000 > a/f; cp -a a c; mv c/f c/g; ln -s ../a/f c/l; ln c/g c/h; stat -c '%n %h %F' c/*; stat -c %s a/f; ls -lR --time-style=+ a c | awk '!/^total/ {print $1, $2, /^d/ ? "" : $5, $6}'; "
@@ -154,6 +173,8 @@ PROGRAMS = (
     Program("gcc: a program read from standard input", "gcc", "the example of the README", "gcc -x c -o a - <<< 'int main(){return 42;}'; ./a; echo $?"),
     Program("ar, nm, objdump, readelf, strip", "binutils", "libraries and their symbols", "echo 'int f(void) { return 3; }' > f.c; gcc -c f.c; ar rcsD libf.a f.o; nm libf.a; objdump -d f.o | tail -n 8; readelf -h f.o | grep -E 'Class|Machine'; gcc -shared -fPIC -o libf.so f.c; readelf -d libf.so | grep -c .; strip libf.so; echo 'int f(void); int main(void) { return f(); }' | gcc -x c - -L. -lf -Wl,-rpath,$PWD -o main; ./main; echo $?; rm main"),
     Program("memtester", "memtester", "tests 1 MB of locked memory with all patterns", "memtester 1M 1 | tr '\\b' '\\n' | grep -E ' ok$|Done|FAIL' | sed 's/.*://' | sort | uniq -c"),
+    Program("procps", "procps", "free, ps, top, vmstat, pmap, uptime, pgrep, pkill, kill by name: columns and names, and figures that must agree", PROCPS),
+    Program("util-linux", "util-linux", "lscpu and its parsable forms, taskset, prlimit, mountpoint, flock, getopt", LSCPU),
     Program("stress-ng", "stress-ng", "memory stressors with --verify: vm, mmap, brk, malloc, stack, mremap, bigheap, fork, vm-rw",
             "for s in vm mmap brk malloc stack mremap fork vm-rw; do stress-ng --$s 1 --$s-ops 8 --vm-bytes 4M --mmap-bytes 4M --malloc-bytes 1M --mremap-bytes 2M --vm-rw-bytes 1M --verify -q -t 60 > out 2>&1; echo $s $?; grep -E 'fail' out; done; rm out", ("--memory", "512M")),
     Program("stress-ng: shared memory, advice, locks", "stress-ng", "with --verify: shm-sysv, shm, madvise, mlock, msync, mincore, mmapfork, munmap, pagemove, mprotect, memfd, bigheap",

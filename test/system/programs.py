@@ -67,9 +67,9 @@ RUNS = {
     "semantics_several": on_several(Run("semantics", ("semantics",))),
     "hostile_several": on_several(Run("hostile", ("hostile",), expected="the kernel stays up")),
     "call_fuzz_several": on_several(fuzzing(FUZZ_CALLS, 15, seed=500_000)),
-    "call_fuzz_several_long": on_several(fuzzing(FUZZ_CALLS, 200, seed=2_000_000)),
-    "call_fuzz_long": fuzzing(FUZZ_CALLS // 2, 300, seed=1000),
-    "call_fuzz_long_too": fuzzing(FUZZ_CALLS // 2, 300, seed=1_000_000),
+    "call_fuzz_several_long": on_several(fuzzing(FUZZ_CALLS, 150, seed=2_000_000)),
+    "call_fuzz_long": fuzzing(FUZZ_CALLS // 2, 200, seed=1000),
+    "call_fuzz_long_too": fuzzing(FUZZ_CALLS // 2, 200, seed=1_000_000),
 }
 # What the test run does; the rest is for `./vellum test --all`.
 USUAL = ("semantics", "hostile", "hostile_isolated", "memory", "call_fuzz", "processors", "semantics_several", "call_fuzz_several")

@@ -29,6 +29,33 @@ HUNGRY = """
 #include <string.h>
 int main(void) { for (;;) { char *page = malloc(1 << 20); if (!page) return 1; memset(page, 1, 1 << 20); } }
 """
+SPARSE = """
+#include <sys/mman.h>
+int main(void) {
+  char *at = mmap(0, 1UL << 40, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  for (unsigned long i = 0; i < 1UL << 40; i += 2UL << 20) at[i] = 1;
+}
+"""
+PROMISED = """
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+int error_of(unsigned long size, int flags) {
+  void *at = mmap(0, size, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS, -1, 0);
+  return at == MAP_FAILED ? errno : 0;
+}
+int main(void) {
+  printf("%d", error_of(60 << 20, MAP_PRIVATE) == 0);
+  printf("%d", error_of(60 << 20, MAP_PRIVATE) == ENOMEM);
+  printf("%d", error_of(60 << 20, MAP_PRIVATE | MAP_NORESERVE) == ENOMEM);
+  printf("%d", error_of(60 << 20, MAP_SHARED) == ENOMEM);
+  printf("%d", sbrk(60 << 20) == (void *)-1);
+  printf("%d", fork() == -1 && errno == ENOMEM);
+  printf("%d", error_of(30 << 20, MAP_PRIVATE) == 0);
+}
+"""
 HELLO = """
 #include <stdio.h>
 int main(int count, char **words) { printf("%d %s %s\\n", count, words[0], words[1]); return 42; }
@@ -221,6 +248,40 @@ class Explained(Case):
         self.assertEqual((shown.returncode, shown.stdout), (137, b""))
         self.assertIn("out of memory", shown.stderr.decode())
         self.assertEqual(json.loads((self.folder / "report.json").read_text())["verdict"]["reason"], "out_of_memory")
+
+    def test_tables_count_for_who_touches_sparsely(self):
+        self.compiled(SPARSE)
+        shown = self.run_words("--memory", "64M", "--report", "report.json", "./demo")
+        self.assertEqual(shown.returncode, 137)
+        self.assertRegex(shown.stderr.decode(), r"demo \(pid 1\): [\d.]+ MiB resident, [\d.]+ MiB of tables")
+        (verdict,) = json.loads((self.folder / "report.json").read_text())["fatal_faults"]
+        (holder,) = verdict["holders"]
+        self.assertEqual((holder["pid"], holder["command"], verdict["living"]), (1, "demo", 1))
+        self.assertGreater(holder["tables"], 20 << 20)
+        self.assertEqual(holder["tables"] + holder["resident"], verdict["memory"]["resident"])
+        self.assertGreaterEqual(verdict["machine"]["tables"], holder["tables"])
+        used = sum(verdict["machine"][kind] for kind in ("anonymous", "shared", "cache", "tables", "kernel", "free"))
+        self.assertEqual(used, verdict["memory"]["limit"])
+
+    def test_who_held_what(self):
+        self.compiled(HUNGRY, "-O0")
+        shown = self.run_words("--memory", "96M", "--report", "report.json", "--", "busybox", "sh", "-c",
+                               "dd if=/dev/zero of=/dev/shm/kept bs=1M count=20 2>/dev/null; ./demo; echo $?")
+        self.assertEqual((shown.returncode, shown.stdout), (0, b"137\n"), shown.stderr)
+        (verdict,) = json.loads((self.folder / "report.json").read_text())["fatal_faults"]
+        self.assertEqual([holder["command"] for holder in verdict["holders"]], ["demo", "busybox"])
+        self.assertGreater(verdict["machine"]["shared"], 19 << 20)
+
+    def test_reserved_memory_is_limited(self):
+        self.compiled(PROMISED)
+        shown = self.run_words("--vmem", "100M", "--report", "report.json", "./demo")
+        self.assertEqual((shown.returncode, shown.stdout), (0, b"1111111"), shown.stderr)
+        self.assertEqual(shown.stderr.decode().count("over the budget of --vmem"), 1)
+        report = json.loads((self.folder / "report.json").read_text())
+        self.assertEqual((report["vmem"], report["verdict"], report["fatal_faults"]), (100 << 20, {"reason": "exited"}, []))
+        (refusal,) = report["refusals"]
+        self.assertEqual((refusal["verdict"], refusal["memory"]), ("over_budget", {"limit": 100 << 20, "refused": 60 << 20}))
+        self.assertGreater(refusal["holders"][0]["reserved"], 60 << 20)
 
     def test_report_of_a_run_that_went_well(self):
         self.assertEqual(self.run_words("--report", "report.json", "busybox", "true").returncode, 0)

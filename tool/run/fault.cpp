@@ -132,6 +132,47 @@ void add_neighbours(std::string& text, const std::vector<Mapping>& maps, std::ui
   }
 }
 
+std::string bytes_text(std::uint64_t bytes) { return bytes == 0 ? "0" : size_text(ByteCount(bytes)); }
+
+// Who held what.
+void add_account(std::string& text, const FaultRecord& fault) {
+  const char* label = "processes";
+  for (const HolderRecord& holder : fault.holders) {
+    add_line(text, label,
+             fmt::format("{} (pid {}): {} resident, {} of tables, {} reserved, {} locked", holder.name, holder.process,
+                         bytes_text(holder.resident), bytes_text(holder.tables), bytes_text(holder.reserved),
+                         bytes_text(holder.locked)));
+    label = "";
+  }
+  if (fault.living > fault.holders.size()) {
+    add_line(text, label, fmt::format("and {} smaller ones", fault.living - fault.holders.size()));
+  }
+  label = "mapped";
+  for (const HolderRecord& object : fault.objects) {
+    add_line(text, label, fmt::format("{}: {} resident", object.name, bytes_text(object.resident)));
+    label = "";
+  }
+  if (const auto& machine = fault.machine; machine.has_value()) {
+    add_line(text, "altogether",
+             fmt::format("{} private, {} shared or in files in memory, {} of files that can be read again, {} of "
+                         "tables, {} of the kernel, {} free; {} reserved",
+                         bytes_text(machine->anonymous), bytes_text(machine->shared), bytes_text(machine->cache),
+                         bytes_text(machine->tables), bytes_text(machine->kernel), bytes_text(machine->free),
+                         bytes_text(machine->promised)));
+  }
+}
+
+// The process goes on, if it can.
+std::string refusal_text(const FaultRecord& fault) {
+  std::string text = fmt::format("vellum: {} (pid {}) was refused {}: over the budget of --vmem\n", fault.command,
+                                 fault.process, bytes_text(fault.refused));
+  add_account(text, fault);
+  add_sentences(text, "why",
+                fmt::format("all processes together may reserve {}; what is refused later is not told again",
+                            bytes_text(fault.limit)));
+  return text;
+}
+
 // The process did nothing wrong at any instruction: there was no more to be had.
 std::string shortage_text(const FaultRecord& fault) {
   std::string text = fmt::format("vellum: {} (pid {}) killed: ", fault.command, fault.process);
@@ -145,6 +186,7 @@ std::string shortage_text(const FaultRecord& fault) {
   add_line(text, "held",
            fmt::format("{} of the {} that the machine has for programs and their page tables",
                        size_text(ByteCount(fault.resident)), size_text(ByteCount(fault.limit))));
+  add_account(text, fault);
   add_sentences(text, "why",
                 "all memory was in use, and this process held the most; --memory SIZE gives the machine more");
   add_line(text, "Linux logs", linux_log_line(fault));
@@ -155,6 +197,9 @@ std::string shortage_text(const FaultRecord& fault) {
 
 std::string explain_fault(const nlohmann::ordered_json& json, const RunOptions& options) {
   const FaultRecord fault = read_fault(json);
+  if (fault.verdict == kOverBudget) {
+    return refusal_text(fault);
+  }
   if (fault.verdict == kOutOfMemory || fault.verdict == kTooManyProcesses) {
     return shortage_text(fault);
   }

@@ -65,6 +65,36 @@ std::optional<std::uint64_t> first_word_in(const std::string& text) {
 
 }  // namespace
 
+namespace {
+
+std::vector<HolderRecord> holders_in(const Json& json) {
+  std::vector<HolderRecord> holders;
+  for (const auto& one : json.is_array() ? json : Json::array()) {
+    holders.push_back({.process = number_in(one, "pid"),
+                       .name = text_in(one, one.is_object() && one.contains("command") ? "command" : "name"),
+                       .resident = number_in(one, "resident"),
+                       .tables = number_in(one, "tables"),
+                       .reserved = number_in(one, "reserved"),
+                       .locked = number_in(one, "locked")});
+  }
+  return holders;
+}
+
+std::optional<MachineRecord> machine_in(const Json& json) {
+  if (!json.is_object()) {
+    return std::nullopt;
+  }
+  return MachineRecord{.anonymous = number_in(json, "anonymous"),
+                       .shared = number_in(json, "shared"),
+                       .cache = number_in(json, "cache"),
+                       .tables = number_in(json, "tables"),
+                       .kernel = number_in(json, "kernel"),
+                       .free = number_in(json, "free"),
+                       .promised = number_in(json, "promised")};
+}
+
+}  // namespace
+
 FaultRecord read_fault(const Json& json) {
   FaultRecord fault;
   fault.process = number_in(json, "pid");
@@ -84,7 +114,12 @@ FaultRecord read_fault(const Json& json) {
   fault.maps = parse_maps(text_in(json, "maps"));
   fault.limit = number_in(member(json, "memory"), "limit");
   fault.resident = number_in(member(json, "memory"), "resident");
+  fault.refused = number_in(member(json, "memory"), "refused");
   fault.processes = number_in(json, "processes");
+  fault.holders = holders_in(member(json, "holders"));
+  fault.living = number_in(json, "living");
+  fault.objects = holders_in(member(json, "objects"));
+  fault.machine = machine_in(member(json, "machine"));
   return fault;
 }
 

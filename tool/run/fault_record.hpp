@@ -19,6 +19,29 @@ enum class FaultAccess : std::uint8_t { none, read, write, execute };
 inline constexpr const char* kOutOfMemory = "out_of_memory";
 inline constexpr const char* kTooManyProcesses = "too_many_processes";
 
+inline constexpr const char* kOverBudget = "over_budget";  // the process goes on
+
+// What a process, or an object that is mapped, held when memory ran out or was refused, in bytes.
+struct HolderRecord {
+  std::uint64_t process = 0;
+  std::string name;
+  std::uint64_t resident = 0;
+  std::uint64_t tables = 0;
+  std::uint64_t reserved = 0;
+  std::uint64_t locked = 0;
+};
+
+// The whole machine's memory by what it is for, in bytes.
+struct MachineRecord {
+  std::uint64_t anonymous = 0;
+  std::uint64_t shared = 0;
+  std::uint64_t cache = 0;
+  std::uint64_t tables = 0;
+  std::uint64_t kernel = 0;
+  std::uint64_t free = 0;
+  std::uint64_t promised = 0;
+};
+
 struct FaultRecord {
   std::uint64_t process = 0;
   std::string command;
@@ -36,7 +59,12 @@ struct FaultRecord {
   // Where memory ran out, in bytes: what there is for programs, and what the process held with its page tables.
   std::uint64_t limit = 0;
   std::uint64_t resident = 0;
+  std::uint64_t refused = 0;
   std::uint64_t processes = 0;  // that were ended together
+  std::vector<HolderRecord> holders;
+  std::uint64_t living = 0;  // processes, of which `holders` are the largest
+  std::vector<HolderRecord> objects;
+  std::optional<MachineRecord> machine;
 };
 
 // What is missing or of another type is left empty.

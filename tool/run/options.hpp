@@ -30,6 +30,7 @@ inline constexpr unsigned kMostCpus = 16;
 
 struct RunOptions {
   ByteCount memory{std::uint64_t{512} << 20};
+  std::optional<ByteCount> vmem;  // what may be promised to all processes together
   unsigned cpus = 1;
   UserModel user = UserModel::illumos;
   std::vector<Bind> binds;

@@ -44,6 +44,9 @@ double seconds(Clock::duration duration) { return std::chrono::duration<double>(
 Json make_report(const RunOptions& options, const RunRecord& record, const std::string& engine) {
   Json report = {{"schema", "vellum.report/1"},      {"program", options.program}, {"user", name_of(options.user)},
                  {"memory", options.memory.value()}, {"cpus", options.cpus},       {"engine", engine}};
+  if (options.vmem.has_value()) {
+    report["vmem"] = options.vmem->value();
+  }
   if (!options.name.empty()) {
     report["name"] = options.name;
   }
@@ -61,6 +64,9 @@ Json make_report(const RunOptions& options, const RunRecord& record, const std::
     report["time"]["first_output_seconds"] = seconds(*record.first_output - record.started);
   }
   report["fatal_faults"] = record.faults;
+  if (!record.refusals.empty()) {
+    report["refusals"] = record.refusals;
+  }
   report["log"] = record.log;
   if (record.counters.is_object()) {
     for (const auto& [name, value] : record.counters.items()) {

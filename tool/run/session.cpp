@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "run/fault.hpp"
+#include "run/fault_record.hpp"
 
 namespace vellum::tool {
 
@@ -271,7 +272,8 @@ void Session::explain(const std::string& text) {
   }
   fault["explanation"] = explain_fault(fault, options_);
   tell(fault["explanation"].get<std::string>());
-  record_.faults.push_back(std::move(fault));
+  const bool is_refusal = fault.value("verdict", nlohmann::ordered_json()) == nlohmann::ordered_json(kOverBudget);
+  (is_refusal ? record_.refusals : record_.faults).push_back(std::move(fault));
 }
 
 void Session::read_log(int descriptor) {

@@ -42,6 +42,7 @@ struct RunEnd {
 struct RunRecord {
   RunEnd end{EndKind::machine_failed, kVellumFailed};
   std::vector<nlohmann::ordered_json> faults;
+  std::vector<nlohmann::ordered_json> refusals;                        // by a budget; nobody died of them
   nlohmann::ordered_json counters = nlohmann::ordered_json::object();  // from the kernel
   std::vector<std::string> log;                                        // from the kernel
   Clock::time_point started;

@@ -57,6 +57,9 @@ std::string start_texts(const RunOptions& options, const std::string& path,
   add(texts, "strace", options.strace ? "1" : "0");
   add(texts, "protocol", std::to_string(run::kProtocolVersion));
   add(texts, "hold", options.hold ? "1" : "0");
+  if (options.vmem.has_value()) {
+    add(texts, "vmem", std::to_string(options.vmem->value()));
+  }
   add(texts, "uid", std::to_string(getuid()));
   add(texts, "gid", std::to_string(getgid()));
   for (std::size_t i = 0; i < options.binds.size(); ++i) {

@@ -9,10 +9,10 @@
 namespace vellum::unix {
 
 Result<Ref<FileObject>> FileContent::create(Files& files, DeviceNumber device, std::uint64_t inode, ByteCount size,
-                                            const Source& source, Ref<PageQuota> quota) {
+                                            const Source& source, Ref<PageQuota> quota, Promise promise) {
   FileContent* const content =
       VELLUM_TRY(files.memory().create<FileContent>(files, device, inode, source, std::move(quota)));
-  const Result<FileObject*> object = files.virtual_memory().objects.create_file(*content, size);
+  const Result<FileObject*> object = files.virtual_memory().objects.create_file(*content, size, promise);
   if (!object.ok()) {
     files.memory().destroy(content);
     return object.error();

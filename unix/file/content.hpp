@@ -18,10 +18,11 @@ class FileContent final : public FilePager {
     LowerHandle handle{};  // ownership goes to the content
     ByteCount size{0};     // bytes that the lower file has
   };
-  // A new object of a size, whose pages count for `quota`, if any. Error: no_memory; `source` is still the caller's
-  // then.
+  // A new object of a size, whose pages count for `quota`, if any, and are promised as said. Error: no_memory;
+  // `source` is still the caller's then.
   [[nodiscard]] static Result<Ref<FileObject>> create(Files& files, DeviceNumber device, std::uint64_t inode,
-                                                      ByteCount size, const Source& source, Ref<PageQuota> quota);
+                                                      ByteCount size, const Source& source, Ref<PageQuota> quota,
+                                                      Promise promise);
   [[nodiscard]] static FileContent& of(const FileObject& object) {
     return *static_cast<FileContent*>(static_cast<FilePager*>(object.pager()));
   }

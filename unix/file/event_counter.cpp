@@ -1,6 +1,5 @@
 #include <vellum/unix/event_counter.hpp>
-
-#include "ram_node.hpp"
+#include <vellum/unix/unnamed_device.hpp>
 
 namespace vellum::unix {
 
@@ -96,9 +95,7 @@ Events EventCounter::poll(Poller* poller) {
 Result<Ref<OpenFile>> create_event_counter(Files& files, std::uint64_t initial, EventCounting counting,
                                            std::uint32_t flags) {
   FileMemory& memory = files.memory();
-  const Attributes attributes = new_attributes(files.next_inode(), {.kind = NodeKind{}, .permissions = 0600});
-  Ref<Node> node = Ref<RamDevice>::adopt(VELLUM_TRY(memory.create<RamDevice>(files.unnamed(), attributes)));
-  Path path = VELLUM_TRY(files.create_unnamed("anon_inode:[eventfd]", std::move(node)));
+  Path path = VELLUM_TRY(create_unnamed_device(files, "anon_inode:[eventfd]"));
   return Ref<OpenFile>(Ref<EventCounter>::adopt(VELLUM_TRY(
       memory.create<EventCounter>(memory, std::move(path), flags | open_flag::kReadWrite, initial, counting))));
 }

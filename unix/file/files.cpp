@@ -8,7 +8,6 @@ namespace vellum::unix {
 namespace {
 
 constexpr std::uint64_t kTmpfsMagic = 0x01021994;
-constexpr std::uint64_t kSysfsMagic = 0x62656572;
 constexpr std::uint64_t kPipefsMagic = 0x50495045;
 
 // What pipes and the like belong to.
@@ -33,8 +32,7 @@ Result<void> Files::start(Lower* lower) {
   shared_memory_ = VELLUM_TRY(RamFileSystem::create(*this, {.type = "tmpfs", .magic = kTmpfsMagic}, nullptr));
   devices_system_ = VELLUM_TRY(
       RamFileSystem::create(*this, {.type = "devtmpfs", .magic = kTmpfsMagic, .permissions = 0755}, nullptr));
-  empty_system_ = VELLUM_TRY(RamFileSystem::create(
-      *this, {.type = "sysfs", .magic = kSysfsMagic, .permissions = 0555, .changeable = false}, nullptr));
+  machine_system_ = VELLUM_TRY(create_sys(*this));
   processes_system_ = VELLUM_TRY(create_proc(*this));
   Ref<FileSystem> root =
       VELLUM_TRY(RamFileSystem::create(*this, {.type = "rootfs", .magic = kTmpfsMagic, .permissions = 0755}, lower));
@@ -57,7 +55,7 @@ void Files::stop() {
     }
   }
   processes_system_.reset();
-  empty_system_.reset();
+  machine_system_.reset();
   devices_system_.reset();
   shared_memory_.reset();
   unnamed_.reset();
@@ -113,7 +111,7 @@ Result<Ref<FileSystem>> Files::create_file_system(const MountRequest& request) {
     return devices_system_;
   }
   if (request.type == "sysfs") {
-    return empty_system_;
+    return machine_system_;
   }
   if (request.type == "tmpfs" || request.type == "ramfs") {
     const std::string_view type = request.type == "tmpfs" ? "tmpfs" : "ramfs";

@@ -13,12 +13,15 @@ namespace vellum::unix {
 namespace {
 
 constexpr std::uint64_t kProcMagic = 0x9fa0;
+constexpr std::uint64_t kSysMagic = 0x62656572;
+constexpr std::string_view kCpuPrefix = "cpu";
 constexpr ProcSpec kProcess = {
     .name = "", .kind = NodeKind::directory, .permissions = 0555};  // of a process's directory
 constexpr ProcSpec kThread = {.name = "", .kind = NodeKind::directory, .permissions = 0555};
 constexpr ProcSpec kRegistered = {.name = "", .permissions = 0444};
 constexpr ProcSpec kRoot = {
     .name = "", .kind = NodeKind::directory, .permissions = 0555, .children = ProcChildren::processes};
+constexpr ProcSpec kSysRoot = {.name = "", .kind = NodeKind::directory, .permissions = 0555};
 
 std::optional<std::int32_t> number_of(std::string_view name) {
   std::int32_t number = 0;
@@ -46,6 +49,9 @@ class ProcNode final : public Node {
   Result<Text> link_target(FileMemory& memory) override;
   Result<std::optional<Path>> jump() override;
   [[nodiscard]] Result<void> write_text(TextSink& sink);
+  [[nodiscard]] bool may_be_stored() const { return spec_.store != nullptr; }
+  [[nodiscard]] Result<void> store(std::string_view text) { return spec_.store(files(), text); }
+  Result<void> truncate(ByteCount size) override { return may_be_stored() ? Result<void>() : Node::truncate(size); }
   [[nodiscard]] Result<void> read_bytes(ByteCount position, Transfer& to) {
     return spec_.read(files(), subject_, position, to);
   }
@@ -64,6 +70,10 @@ class ProcNode final : public Node {
   [[nodiscard]] std::optional<std::int32_t> next_number(std::int32_t after) const;
   [[nodiscard]] ProcSubject child_subject(std::int32_t number) const;
   [[nodiscard]] const ProcSpec& child_spec() const;
+  // What stands before the numbers of children.
+  [[nodiscard]] std::string_view prefix() const {
+    return spec_.children == ProcChildren::cpus ? kCpuPrefix : std::string_view();
+  }
 
   const ProcSpec& spec_;
   const ProcSubject subject_;
@@ -95,7 +105,24 @@ class ProcTextFile final : public OpenFile {
     const auto length = static_cast<std::size_t>(std::min<std::uint64_t>(rest.size(), to.left().value()));
     return to.put(std::as_bytes(std::span(rest.data(), length)));
   }
-  Result<void> write(Transfer& /*from*/, ByteCount& /*position*/) override { return Errno::not_permitted; }
+  // Only from the beginning: what follows a first write means nothing, as on Linux.
+  Result<void> write(Transfer& from, ByteCount& position) override {
+    ProcNode& written = static_cast<ProcNode&>(node());
+    if (!written.may_be_stored()) {
+      return Errno::not_permitted;
+    }
+    const ByteCount size = from.left();
+    if (position.is_zero() && !size.is_zero()) {
+      Transfer unread = from;  // after an error nothing was taken
+      char text[64];
+      const auto taken = static_cast<std::size_t>(std::min<std::uint64_t>(size.value(), sizeof text));
+      VELLUM_TRY(unread.get(std::as_writable_bytes(std::span(text).first(taken))));
+      VELLUM_TRY(written.store(std::string_view(text, taken)));
+    }
+    from.skip();
+    position += size;
+    return {};
+  }
 
  private:
   friend FileMemory;
@@ -179,6 +206,9 @@ std::span<const ProcSpec> ProcNode::table() const {
   if (&spec_ == &kProcess) {
     return proc_process_table();
   }
+  if (&spec_ == &kSysRoot) {
+    return sys_table();
+  }
   return &spec_ == &kThread ? proc_thread_table() : spec_.table;
 }
 
@@ -200,6 +230,7 @@ ProcSubject ProcNode::child_subject(std::int32_t number) const {
       break;
     case ProcChildren::descriptors:
     case ProcChildren::descriptor_infos:
+    case ProcChildren::cpus:
       subject.descriptor = number;
       break;
     case ProcChildren::none:
@@ -216,6 +247,8 @@ const ProcSpec& ProcNode::child_spec() const {
       return proc_descriptor_link();
     case ProcChildren::descriptor_infos:
       return proc_descriptor_info();
+    case ProcChildren::cpus:
+      return sys_cpu();
     case ProcChildren::processes:
     case ProcChildren::none:
       break;
@@ -239,6 +272,9 @@ std::optional<std::int32_t> ProcNode::next_number(std::int32_t after) const {
       const int descriptor = context.ok() && context.value().table ? context.value().table->next(after + 1) : -1;
       return descriptor < 0 ? std::nullopt : std::optional<std::int32_t>(descriptor);
     }
+    case ProcChildren::cpus:
+      return after + 1 < static_cast<std::int32_t>(system_figures().cpu_count) ? std::optional(after + 1)
+                                                                               : std::nullopt;
     case ProcChildren::none:
       break;
   }
@@ -265,7 +301,9 @@ Result<Ref<Entry>> ProcNode::lookup(Entry& directory, std::string_view name) {
       return make(directory, name, spec, subject_);
     }
   }
-  if (const std::optional<std::int32_t> number = number_of(name); number && spec_.children != ProcChildren::none) {
+  const std::size_t skipped = name.starts_with(prefix()) ? prefix().size() : 0;
+  if (const std::optional<std::int32_t> number = number_of(name.substr(skipped));
+      number && skipped == prefix().size() && spec_.children != ProcChildren::none) {
     return lookup_number(directory, name, *number);
   }
   if (&spec_ == &kRoot) {
@@ -304,7 +342,7 @@ Result<void> ProcNode::list(Entry& /*directory*/, Listing& listing, DirectorySin
   while (const std::optional<std::int32_t> number = next_number(after)) {
     char digits[16];
     FixedText text(digits);
-    text.decimal(static_cast<std::uint64_t>(*number));
+    text.text(prefix()).decimal(static_cast<std::uint64_t>(*number));
     const ProcSpec& spec = child_spec();
     const std::uint64_t next = kNumbersFrom + static_cast<std::uint64_t>(*number) + 1;
     if (!sink.put(text.view(), spec.kind, inode_of(spec, child_subject(*number)), next)) {
@@ -340,24 +378,31 @@ Result<Text> ProcNode::link_target(FileMemory& memory) {
 
 class ProcFileSystem final : public FileSystem {
  public:
-  explicit ProcFileSystem(Files& files) : FileSystem(files, "proc", files.next_device()) {}
-  FileSystemFigures figures() override { return {.magic = kProcMagic}; }
+  ProcFileSystem(Files& files, std::string_view type, std::uint64_t magic)
+      : FileSystem(files, type, files.next_device()), magic_(magic) {}
+  FileSystemFigures figures() override { return {.magic = magic_}; }
   using FileSystem::set_root;
 
  private:
   friend FileMemory;
   ~ProcFileSystem() = default;
   void destroy() override { files().memory().destroy(this); }
+
+  const std::uint64_t magic_;
 };
 
-}  // namespace
-
-Result<Ref<FileSystem>> create_proc(Files& files) {
+Result<Ref<FileSystem>> create(Files& files, std::string_view type, std::uint64_t magic, const ProcSpec& spec) {
   FileMemory& memory = files.memory();
-  Ref<ProcFileSystem> system = Ref<ProcFileSystem>::adopt(VELLUM_TRY(memory.create<ProcFileSystem>(files)));
-  Ref<Node> root = Ref<ProcNode>::adopt(VELLUM_TRY(memory.create<ProcNode>(*system, kRoot, ProcSubject{}, nullptr)));
+  Ref<ProcFileSystem> system =
+      Ref<ProcFileSystem>::adopt(VELLUM_TRY(memory.create<ProcFileSystem>(files, type, magic)));
+  Ref<Node> root = Ref<ProcNode>::adopt(VELLUM_TRY(memory.create<ProcNode>(*system, spec, ProcSubject{}, nullptr)));
   system->set_root(VELLUM_TRY(Entry::create(memory, files.naming(), nullptr, "", std::move(root))));
   return Ref<FileSystem>(std::move(system));
 }
+
+}  // namespace
+
+Result<Ref<FileSystem>> create_proc(Files& files) { return create(files, "proc", kProcMagic, kRoot); }
+Result<Ref<FileSystem>> create_sys(Files& files) { return create(files, "sysfs", kSysMagic, kSysRoot); }
 
 }  // namespace vellum::unix

@@ -1,4 +1,4 @@
-// /proc: nodes that are made for whoever asks, from tables that say what there is.
+// /proc and /sys: nodes that are made for whoever asks, from tables that say what there is.
 #pragma once
 
 #include <vellum/unix/files.hpp>
@@ -8,13 +8,13 @@ namespace vellum::unix {
 
 // What a node of /proc is about.
 struct ProcSubject {
-  ProcessId process;  // 0: the system
-  ProcessId thread;   // of the process; the process itself but below task/
-  int descriptor = -1;
+  ProcessId process;    // 0: the system
+  ProcessId thread;     // of the process; the process itself but below task/
+  int descriptor = -1;  // or, in /sys, a CPU
 };
 
 // What a directory holds besides the entries of its table.
-enum class ProcChildren : std::uint8_t { none, processes, threads, descriptors, descriptor_infos };
+enum class ProcChildren : std::uint8_t { none, processes, threads, descriptors, descriptor_infos, cpus };
 
 // An entry of /proc. Tables of them are constant.
 struct ProcSpec {
@@ -23,6 +23,8 @@ struct ProcSpec {
   std::uint16_t permissions = 0444;
   // A file's text. Error: no_process, access_denied.
   Result<void> (*write)(Files& files, const ProcSubject& subject, TextSink& sink) = nullptr;
+  // Takes what is written to a file; without it nothing may be. Errors: invalid, access_denied.
+  Result<void> (*store)(Files& files, std::string_view text) = nullptr;
   // A file's bytes, instead of a text; nothing at its end. Errors: invalid, and as above.
   Result<void> (*read)(Files& files, const ProcSubject& subject, ByteCount position, Transfer& to) = nullptr;
   // A symlink's: where it leads, or the text that is followed.
@@ -34,13 +36,24 @@ struct ProcSpec {
 };
 
 [[nodiscard]] Result<Ref<FileSystem>> create_proc(Files& files);
+[[nodiscard]] Result<Ref<FileSystem>> create_sys(Files& files);
 
 // Tables: of /proc itself, of a process (or thread), and what a descriptor's entries are.
 [[nodiscard]] std::span<const ProcSpec> proc_system_table();
 [[nodiscard]] std::span<const ProcSpec> proc_process_table();
 [[nodiscard]] std::span<const ProcSpec> proc_thread_table();
+inline constexpr std::size_t kMemorySettingCount = 7;
+extern const ProcSpec kMemorySettings[kMemorySettingCount];  // /proc/sys/vm
 [[nodiscard]] const ProcSpec& proc_descriptor_link();
 [[nodiscard]] const ProcSpec& proc_descriptor_info();
+// Those of /sys, and of the directory of a CPU there.
+[[nodiscard]] std::span<const ProcSpec> sys_table();
+[[nodiscard]] const ProcSpec& sys_cpu();
+
+// Of /proc.
+[[nodiscard]] Result<void> write_cpuinfo(Files& files, const ProcSubject& subject, TextSink& sink);
+[[nodiscard]] std::uint64_t timer_interrupts(const SystemFigures& figures, unsigned cpu);
+[[nodiscard]] Result<void> write_interrupts(Files& files, const ProcSubject& subject, TextSink& sink);
 
 // mounts and mountinfo, as seen from a process's root.
 [[nodiscard]] Result<void> write_mounts(Files& files, const ProcSubject& subject, TextSink& sink);

@@ -103,6 +103,20 @@ TEST_F(ProcAndDev, TheSystemsFilesHaveLinuxsFormat) {
   EXPECT_EQ(world.read("/proc/sys/kernel/random/uuid").size(), 37U);
 }
 
+TEST_F(ProcAndDev, SysShowsTheProcessors) {
+  EXPECT_TRUE(lists("/sys/devices/system/cpu", "cpu0"));
+  EXPECT_FALSE(lists("/sys/devices/system/cpu", "cpu1"));
+  EXPECT_EQ(world.find("/sys/devices/system/cpu/cpu1").error(), Errno::no_entry);
+  EXPECT_EQ(world.find("/sys/devices/system/cpu/0").error(), Errno::no_entry);
+  EXPECT_EQ(world.find("/proc/cpu7").error(), Errno::no_entry);
+  EXPECT_EQ(world.read("/sys/devices/system/cpu/online"), "0\n");
+  EXPECT_EQ(world.read("/sys/devices/system/cpu/cpu0/topology/core_id"), "0\n");
+  EXPECT_EQ(world.read("/sys/devices/system/cpu/cpu0/topology/core_cpus"), "1\n");
+  EXPECT_EQ(world.read("/sys/devices/system/node/node0/cpulist"), "0\n");
+  EXPECT_EQ(world.read("/proc/cpuinfo").substr(0, 26), "processor\t: 0\nvendor_id\t: ");
+  EXPECT_EQ(world.read("/proc/interrupts"), "           CPU0       \nLOC:          0   Local timer interrupts\n");
+}
+
 TEST_F(ProcAndDev, ReadsInPiecesFromOneMoment) {
   const Ref<OpenFile> file = world.open("/proc/meminfo", open_flag::kReadOnly).value();
   const std::string whole = World::get(*file, 0, 10000);

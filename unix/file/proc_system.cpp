@@ -3,6 +3,7 @@
 #include <initializer_list>
 
 #include <vellum/unix/file_caller.hpp>
+#include <vellum/unix/frame_figures.hpp>
 #include <vellum/unix/scratch.hpp>
 
 #include "proc.hpp"
@@ -20,13 +21,7 @@ void kilobytes(TextSink& sink, std::string_view name, std::uint64_t value) {
   sink.left(name, 16).decimal(value, 8).text(" kB\n");
 }
 
-// What frames are used for, in pages. A look at each: nobody pays for it but who asks.
-struct FrameFigures {
-  std::uint64_t anonymous = 0;
-  std::uint64_t files = 0;   // of objects whose pages can be read again
-  std::uint64_t shared = 0;  // of other objects
-  std::uint64_t tables = 0;
-};
+}  // namespace
 
 FrameFigures count_frames(PhysicalMemory& memory) {
   FrameFigures figures;
@@ -48,13 +43,19 @@ FrameFigures count_frames(PhysicalMemory& memory) {
   return figures;
 }
 
+namespace {
+
 Result<void> write_meminfo(Files& files, const ProcSubject& /*subject*/, TextSink& sink) {
   PhysicalMemory& memory = files.virtual_memory().memory;
+  const Commitment& commitment = files.virtual_memory().objects.commitment();
   const FrameFigures used = count_frames(memory);
   const std::uint64_t total = memory.total_count().value();
   const std::uint64_t free = memory.free_count().value();
   const std::uint64_t programs = used.anonymous + used.files + used.shared + used.tables;
-  const std::uint64_t kernel = total - std::min(total, free + programs);
+  const SystemFigures system = system_figures();
+  const MappedFigures mapped = mapped_figures();
+  const std::uint64_t stacks = system.stack_pages;
+  const std::uint64_t kernel = total - std::min(total, free + programs + stacks);
   const auto pages = [&sink](std::string_view name, std::uint64_t count) {
     kilobytes(sink, name, count * kKibPerPage);
   };
@@ -76,19 +77,21 @@ Result<void> write_meminfo(Files& files, const ProcSubject& /*subject*/, TextSin
   pages("Inactive(anon):", used.shared);
   nothing({"Active(file):"});
   pages("Inactive(file):", used.files);
-  nothing({"Unevictable:", "Mlocked:", "SwapTotal:", "SwapFree:", "Zswap:", "Zswapped:", "Dirty:", "Writeback:"});
+  pages("Unevictable:", mapped.locked);
+  pages("Mlocked:", mapped.locked);
+  nothing({"SwapTotal:", "SwapFree:", "Zswap:", "Zswapped:", "Dirty:", "Writeback:"});
   pages("AnonPages:", used.anonymous);
-  nothing({"Mapped:"});
+  pages("Mapped:", mapped.objects);
   pages("Shmem:", used.shared);
   nothing({"KReclaimable:"});
   pages("Slab:", kernel);
   nothing({"SReclaimable:"});
   pages("SUnreclaim:", kernel);
-  nothing({"KernelStack:"});
+  pages("KernelStack:", stacks);
   pages("PageTables:", used.tables);
   nothing({"SecPageTables:", "NFS_Unstable:", "Bounce:", "WritebackTmp:"});
-  pages("CommitLimit:", total / 2);
-  pages("Committed_AS:", committed_pages());
+  pages("CommitLimit:", commitment.limit().value());
+  pages("Committed_AS:", commitment.committed().value());
   kilobytes(sink, "VmallocTotal:", 34359738367);
   kilobytes(sink, "VmallocUsed:", 0);
   kilobytes(sink, "VmallocChunk:", 0);
@@ -154,7 +157,11 @@ Result<void> write_stat(Files& /*files*/, const ProcSubject& /*subject*/, TextSi
     sink.text("cpu").decimal(i);
     write_times(sink, figures.cpus[i]);
   }
-  sink.text("intr 0\nctxt ").decimal(figures.context_switches);
+  std::uint64_t interrupts = 0;
+  for (unsigned i = 0; i < figures.cpu_count; ++i) {
+    interrupts += timer_interrupts(figures, i);
+  }
+  sink.text("intr ").decimal(interrupts).text("\nctxt ").decimal(figures.context_switches);
   sink.text("\nbtime ").decimal(boot);
   sink.text("\nprocesses ").decimal(figures.processes_made);
   sink.text("\nprocs_running ").decimal(figures.running);
@@ -163,28 +170,53 @@ Result<void> write_stat(Files& /*files*/, const ProcSubject& /*subject*/, TextSi
   return {};
 }
 
+// Linux's names, of what is counted here too: pages in use, then events since boot. A frame is given out for a page
+// that is filled, copied or read from a file, or for a table.
 Result<void> write_vmstat(Files& files, const ProcSubject& /*subject*/, TextSink& sink) {
+  const VirtualMemory<Format>& memory = files.virtual_memory();
+  const FrameFigures used = count_frames(files.virtual_memory().memory);
   const SystemFigures figures = system_figures();
-  sink.text("nr_free_pages ").decimal(files.virtual_memory().memory.free_count().value());
-  sink.text("\npgfault ").decimal(figures.faults);
-  sink.text("\npgmajfault ").decimal(figures.major_faults).text("\n");
+  const auto line = [&sink](std::string_view name, std::uint64_t value) {
+    sink.text(name).text(" ").decimal(value).text("\n");
+  };
+  const auto count = [&memory](MemoryEvent event) { return memory.nodes.events().total(event); };
+  line("nr_free_pages", memory.memory.free_count().value());
+  line("nr_zone_inactive_anon", used.shared);
+  line("nr_zone_active_anon", used.anonymous);
+  line("nr_zone_inactive_file", used.files);
+  line("nr_zone_active_file", 0);
+  line("nr_inactive_anon", used.shared);
+  line("nr_active_anon", used.anonymous);
+  line("nr_inactive_file", used.files);
+  line("nr_active_file", 0);
+  line("nr_unevictable", 0);
+  line("nr_anon_pages", used.anonymous);
+  line("nr_file_pages", used.files + used.shared);
+  line("nr_dirty", 0);
+  line("nr_writeback", 0);
+  line("nr_shmem", used.shared);
+  line("nr_page_table_pages", used.tables);
+  line("nr_swapcached", 0);
+  line("pgpgin", 0);
+  line("pgpgout", 0);
+  line("pswpin", count(MemoryEvent::swapped_in));
+  line("pswpout", 0);
+  line("pgfault", figures.faults);
+  line("pgmajfault", figures.major_faults);
+  line("pgreuse", count(MemoryEvent::reused));
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+  for (unsigned cpu = 0; cpu < figures.cpu_count; ++cpu) {
+    sent += figures.flushes_sent[cpu];
+    received += figures.flushes_received[cpu];
+  }
+  line("nr_tlb_remote_flush", sent);
+  line("nr_tlb_remote_flush_received", received);
   return {};
 }
 
 Result<void> write_version(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
   sink.text("Linux version 6.1.0-vellum (vellum) #1 SMP\n");
-  return {};
-}
-
-Result<void> write_cpuinfo(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
-  const unsigned count = system_figures().cpu_count;
-  for (unsigned i = 0; i < count; ++i) {
-    sink.text("processor\t: ").decimal(i);
-    sink.text("\nvendor_id\t: Vellum\ncpu family\t: 6\nmodel\t\t: 0\nmodel name\t: x86-64\nstepping\t: 0\n");
-    sink.text("physical id\t: 0\nsiblings\t: ").decimal(count).text("\ncore id\t\t: ").decimal(i);
-    sink.text("\ncpu cores\t: ").decimal(count);
-    sink.text("\nflags\t\t: fpu tsc cx8 cmov mmx fxsr sse sse2 syscall nx lm\naddress sizes\t: 48 bits virtual\n\n");
-  }
   return {};
 }
 
@@ -207,9 +239,6 @@ Result<void> write_command_line(Files& files, const ProcSubject& /*subject*/, Te
 
 constexpr char kOne[] = "1\n";
 constexpr char kZero[] = "0\n";
-constexpr char kMinimumAddress[] = "65536\n";
-constexpr char kMostMappings[] = "65530\n";
-constexpr char kOvercommitRatio[] = "50\n";
 constexpr char kRelease[] = "6.1.0-vellum\n";
 constexpr char kSystem[] = "Linux\n";
 constexpr char kVersion[] = "#1 SMP\n";
@@ -247,12 +276,6 @@ Result<void> write_segments(Files& /*files*/, const ProcSubject& /*subject*/, Te
   return {};
 }
 
-constexpr ProcSpec kVirtualMemoryTable[] = {
-    {.name = "overcommit_memory", .permissions = 0644, .write = write_constant<kZero>},
-    {.name = "overcommit_ratio", .permissions = 0644, .write = write_constant<kOvercommitRatio>},
-    {.name = "mmap_min_addr", .permissions = 0644, .write = write_constant<kMinimumAddress>},
-    {.name = "max_map_count", .permissions = 0644, .write = write_constant<kMostMappings>},
-};
 constexpr ProcSpec kRandomTable[] = {
     {.name = "uuid", .write = write_random_id},
 };
@@ -283,7 +306,7 @@ constexpr ProcSpec kSegmentsTable[] = {
     {.name = "shm", .write = write_segments},
 };
 constexpr ProcSpec kSystemControlTable[] = {
-    {.name = "vm", .kind = NodeKind::directory, .permissions = 0555, .table = kVirtualMemoryTable},
+    {.name = "vm", .kind = NodeKind::directory, .permissions = 0555, .table = kMemorySettings},
     {.name = "kernel", .kind = NodeKind::directory, .permissions = 0555, .table = kKernelTable},
     {.name = "fs", .kind = NodeKind::directory, .permissions = 0555, .table = kFileTable},
 };
@@ -312,6 +335,7 @@ constexpr ProcSpec kSystemTable[] = {
     {.name = "vmstat", .write = write_vmstat},
     {.name = "version", .write = write_version},
     {.name = "cpuinfo", .write = write_cpuinfo},
+    {.name = "interrupts", .write = write_interrupts},
     {.name = "filesystems", .write = write_filesystems},
     {.name = "devices", .write = write_devices},
     {.name = "cmdline", .write = write_command_line},

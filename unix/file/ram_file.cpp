@@ -53,8 +53,9 @@ Result<FileObject*> RamFile::object_locked() {
   FileObject* object = object_.load(std::memory_order_relaxed);
   if (object == nullptr) {
     const DeviceNumber device = file_system().device();
+    const Promise promise = file_system().type() == "tmpfs" ? Promise::by_page : Promise::none;
     object = VELLUM_TRY(FileContent::create(file_system().files(), device, inode(), size(), source_,
-                                            static_cast<RamFileSystem&>(file_system()).quota()))
+                                            static_cast<RamFileSystem&>(file_system()).quota(), promise))
                  .detach();
     object_.store(object, std::memory_order_release);
   }

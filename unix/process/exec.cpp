@@ -137,8 +137,13 @@ Result<void> gather(const Choice& choice, const ExecRequest& request, Arguments&
   return arguments.stage.add(request.path);
 }
 
-// What the file's set-id bits and the superuser's ids make of the credentials; after PR_SET_NO_NEW_PRIVS nothing that
-// was not there before.
+// Whether exec runs a program as another user or group than the real one.
+bool is_lent(const Credentials& who) {
+  return who.user.effective != who.user.real || who.group.effective != who.group.real;
+}
+
+// What the file's set-id bits and the superuser's ids make of the credentials. After PR_SET_NO_NEW_PRIVS no capability
+// that was not there before, and no user but the real one.
 Credentials new_credentials(const Process& process, Credentials who, const Choice& choice) {
   const bool permitted = choice.set_ids_permitted && !process.no_new_privileges;
   const Capabilities before = who.capabilities.permitted;
@@ -150,13 +155,15 @@ Credentials new_credentials(const Process& process, Credentials who, const Choic
       (choice.attributes.permissions & kGroupExecute) != 0) {
     who.group.effective = choice.attributes.group;
   }
-  who.user.saved = who.user.file_system = who.user.effective;
-  who.group.saved = who.group.file_system = who.group.effective;
   who.exec_capabilities();
-  if (process.no_new_privileges) {
+  if (process.no_new_privileges && (is_lent(who) || !who.capabilities.permitted.within(before))) {
+    who.user.effective = who.user.real;
+    who.group.effective = who.group.real;
     who.capabilities.permitted = who.capabilities.permitted & before;
     who.capabilities.effective = who.capabilities.effective & before;
   }
+  who.user.saved = who.user.file_system = who.user.effective;
+  who.group.saved = who.group.file_system = who.group.effective;
   return who;
 }
 
@@ -185,7 +192,7 @@ void describe(Program& program, const Work& work, const Loaded& loaded, const Lo
   unsigned edx = 0;
   __get_cpuid(1, &eax, &ebx, &ecx, &edx);
   constexpr std::uint64_t kTicksPerSecond = 100;
-  const bool secure = after.user.effective != before.user.real || after.group.effective != before.group.real;
+  const bool secure = is_lent(after);
   const std::uint64_t headers = elf::headers_address(work.program.header, work.program.layout.headers);
   set_auxiliary(program, auxiliary::kSignalStackSize, least_signal_stack());
   set_auxiliary(program, auxiliary::kProcessorFeatures, edx);
@@ -284,13 +291,18 @@ void commit(Thread& thread, Program& program, const Work& work, const Credential
   {
     const LockGuard guard(process_lock);
     old = std::exchange(process.program, &program);
-    process.credentials = credentials;
+    process.dumpable = !is_lent(process.credentials);
+    if (is_lent(credentials)) {
+      process.parent_death_signal = {};
+    }
+    process.commit(credentials);
     process.executed = true;
     process.exit_signal = signal::kChild;
     if (old != nullptr) {
       process.most_resident = std::max(process.most_resident, old->peak_resident.load(std::memory_order_relaxed));
     }
     reset_signals(process);
+    end_posix_timers(process);
   }
   end_vfork(process);
   if (old != nullptr) {

@@ -125,6 +125,7 @@ void end_process(Process& process) {
   const LockGuard guard(process_lock);
   std::swap(files, process.files);
   process.system.timers.cancel(process.timers.real);
+  end_posix_timers(process);
 }
 
 void end_session(const Process& process) {

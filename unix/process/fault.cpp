@@ -49,6 +49,7 @@ Meant meaning_of(Thread& thread, const UserRegisters& registers, const ProgramFa
     case ProgramFault::Kind::page:
       switch (fault.verdict) {
         case FaultVerdict::bus_error:
+        case FaultVerdict::missing:
           return {signal::kBus, SignalCode::no_such_address, fault.address};
         case FaultVerdict::access_denied:
           return {signal::kSegmentation, SignalCode::access_denied, fault.address};
@@ -106,11 +107,16 @@ void on_program_fault(UserRegisters& registers, const ProgramFault& fault) {
     relieve_memory();
     return;
   }
+  if (fault.kind == ProgramFault::Kind::page && fault.verdict == FaultVerdict::missing &&
+      wait_for_page(fault.address, fault.access, Privilege::user)) {
+    return;
+  }
   thread.fault_vector = registers.vector;
   thread.fault_error_code = registers.error_code;
   if (fault.kind == ProgramFault::Kind::page) {
     thread.fault_address = fault.address.value();
   }
+  report_refusal();
   const Meant meant = meaning_of(thread, registers, fault);
   if (is_fatal(thread, meant.signal)) {
     report(thread, registers, fault, meant);
@@ -124,6 +130,12 @@ void count_fault() {
   if (Process* const process = thread.process; process != nullptr) {
     process->minor_faults.fetch_add(1, std::memory_order_relaxed);
   }
+}
+
+bool wait_for_page(VirtAddr address, Access access, Privilege who) {
+  const auto by = who == Privilege::kernel ? UserFaults::Access::kernel : UserFaults::Access::program;
+  UserFaults& faults = process_system().user_faults;
+  return faults.wait(*this_process().program, address, access == Access::write, by) == UserFaults::Outcome::retry;
 }
 
 bool find_memory() {

@@ -20,9 +20,6 @@ Result<void> check_flags(std::uint64_t flags) {
       (has(flags, kHandlers) && !has(flags, kMemory)) || has(flags, kHandlers | kClearHandlers)) {
     return Errno::invalid;
   }
-  if (has(flags, kHandlers) && !thread) {
-    return Errno::invalid;  // handlers belong to a process
-  }
   const std::uint64_t signal = flags & kSignalMask;
   return signal > signal::kLast ? Result<void>(Errno::invalid) : Result<void>();
 }

@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include <vellum/unix/lifecycle.hpp>
+#include <vellum/unix/memory_account.hpp>
 #include <vellum/unix/signals.hpp>
+#include <vellum/unix/system_lock.hpp>
 
 namespace vellum::unix {
 
@@ -67,6 +69,10 @@ void relieve_memory() {
   if (!system.files.reclaim(kAtOnce).is_zero()) {
     return;  // files that can be read again
   }
+  process_lock.lock();
+  const bool is_one_dying = find_dying(system) != nullptr;
+  process_lock.unlock();
+  const MemoryAccount account = is_one_dying ? MemoryAccount() : take_memory_account();
   std::optional<Verdict> verdict;
   char name[sizeof(Process::name)] = {};
   {
@@ -76,6 +82,7 @@ void relieve_memory() {
         std::copy(std::begin(victim.process->name), std::end(victim.process->name), name);
         verdict = verdict_of(*victim.process, victim.held, Verdict::Reason::out_of_memory, 1);
         verdict->name = name;
+        verdict->account = account.processes > 0 ? &account : nullptr;
         kill_process(*victim.process);
       }
     }
@@ -169,6 +176,35 @@ void relieve_threads(ProcessSystem& system) {
     });
   }
   system.reporter.verdict(*verdict);
+}
+
+void note_refusal(PageCount pages) {
+  if (Thread& thread = this_thread(); thread.process != nullptr) {
+    thread.refused_promise = pages;
+  }
+}
+
+void report_refusal() {
+  Thread& thread = this_thread();
+  const PageCount refused = thread.refused_promise;
+  thread.refused_promise = PageCount(0);
+  ProcessSystem& system = thread.system;
+  if (refused.is_zero() || system.has_told_of_budget.exchange(true, std::memory_order_relaxed)) {
+    return;
+  }
+  const InSystem in_system;
+  const MemoryAccount account = take_memory_account();
+  char name[sizeof(Process::name)] = {};
+  Verdict verdict;
+  {
+    const LockGuard guard(process_lock);
+    std::copy(std::begin(thread.process->name), std::end(thread.process->name), name);
+    verdict = verdict_of(*thread.process, refused, Verdict::Reason::over_budget, 0);
+  }
+  verdict.name = name;
+  verdict.total = system.memory.objects.commitment().budget();
+  verdict.account = &account;
+  system.reporter.verdict(verdict);
 }
 
 }  // namespace vellum::unix

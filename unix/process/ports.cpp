@@ -161,6 +161,11 @@ void set_again(ProcessSystem& system) VELLUM_REQUIRES(process_lock) {
     if (std::exchange(real.again, false)) {
       system.timers.set(real, real.deadline + real.interval);
     }
+    process.posix_timers.all.for_each([&](PosixTimer& timer) {
+      if (std::exchange(timer.again, false)) {
+        system.timers.set(timer, timer.next);
+      }
+    });
   });
 }
 

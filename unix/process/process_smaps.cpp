@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <vellum/space/survey.hpp>
+#include <vellum/unix/held_program.hpp>
 
 #include "view.hpp"
 
@@ -116,10 +117,11 @@ void write_flags(const Region<Format>& region, TextSink& sink) {
                         {region.maximum.can_execute(), "me"},
                         {is_shared, "ms"},
                         {region.traits.is_growing_down(), "gd"},
+                        {region.traits.is_supplied(), "um"},
                         {region.traits.is_locked(), "lo"},
                         {region.traits.is_left_out_of_forks(), "dc"},
                         {region.traits.is_locked_on_fault(), "lf"},
-                        {region.prot.can_write() && !is_shared && !region.traits.is_unreserved(), "ac"},
+                        {region.traits.is_reserved(), "ac"},
                         {region.traits.is_unreserved(), "nr"},
                         {region.traits.is_wiped_by_forks(), "wf"},
                         {region.traits.is_wanting_large(), "hg"},
@@ -177,6 +179,33 @@ void write_smaps_rollup(Program& program, TextSink& sink) {
   sink.pad_to(kNameColumn).text("[rollup]\n");
   write_usage(usage, Totals::yes, sink);
   write_share("Locked:", locked, sink);
+}
+
+MappedFigures mapped_figures() {
+  std::uint64_t objects = 0;
+  std::uint64_t locked = 0;
+  for (std::optional<ProcessId> id = next_process(ProcessId(0)); id; id = next_process(*id)) {
+    process_lock.lock();
+    const Process* const process = process_system().find_process(*id);
+    const bool has_memory = process != nullptr && process->vfork_parent == nullptr;
+    const HeldProgram program(has_memory ? process->program : nullptr);
+    process_lock.unlock();
+    if (program.get() == nullptr) {
+      continue;
+    }
+    Space& space = program.get()->space;
+    for_each_region(space, [&](const Region<Format>& region) {
+      if (region.object != nullptr || region.traits.is_locked()) {
+        MemoryUsage usage;
+        survey_region(space, region.range, usage);
+        objects += usage.file_proportional;
+        locked += region.traits.is_locked() ? usage.proportional : 0;
+      }
+    });
+  }
+  constexpr std::uint64_t kHalf = std::uint64_t{1} << (MemoryUsage::kShareShift - 1);
+  return {.objects = (objects + kHalf) >> MemoryUsage::kShareShift,
+          .locked = (locked + kHalf) >> MemoryUsage::kShareShift};
 }
 
 namespace {

@@ -1,6 +1,7 @@
 // /proc/PID/status and /proc/PID/stat, as Linux 6.1 writes them.
 
 #include <algorithm>
+#include <bit>
 
 #include <vellum/unix/lifecycle.hpp>
 #include <vellum/unix/signals.hpp>
@@ -39,6 +40,7 @@ struct View {
   std::uint64_t pending_limit = 0;
   std::uint64_t voluntary = 0;
   std::uint64_t involuntary = 0;
+  CpuMask allowed = 1;
 };
 
 char state_of(const Process& process, const Thread* thread) VELLUM_REQUIRES(process_lock) {
@@ -101,6 +103,7 @@ Result<View> look_at(ProcessId id) {
   if (thread != nullptr) {
     view.voluntary = thread->voluntary_switches;
     view.involuntary = thread->involuntary_switches;
+    view.allowed = thread->affinity & process_system().scheduler.online();
   }
   return view;
 }
@@ -201,6 +204,22 @@ void write_privileges(const View& view, TextSink& sink) {
   sink.text("SpeculationIndirectBranch:\talways enabled\n");
 }
 
+// The CPUs that it may run on, as digits and as ranges.
+void write_allowed(CpuMask allowed, TextSink& sink) {
+  const auto cpus = static_cast<unsigned>(std::popcount(process_system().scheduler.online()));
+  sink.text("Cpus_allowed:\t").hexadecimal(allowed, (cpus + 3) / 4).text("\nCpus_allowed_list:\t");
+  for (CpuMask rest = allowed; rest != 0;) {
+    const auto first = static_cast<unsigned>(std::countr_zero(rest));
+    const auto count = static_cast<unsigned>(std::countr_one(rest >> first));
+    sink.text(rest == allowed ? "" : ",").decimal(first);
+    if (count > 1) {
+      sink.text("-").decimal(first + count - 1);
+    }
+    rest = count + first == 8 * sizeof(CpuMask) ? 0 : rest >> (first + count) << (first + count);
+  }
+  sink.text("\n");
+}
+
 // Its number, and the group in its foreground.
 void write_terminal(ProcessId session, TextSink& sink) {
   constexpr std::uint64_t kConsole = 5 << 8 | 1;
@@ -224,7 +243,8 @@ Result<void> write_status(ProcessId id, Program* program, TextSink& sink) {
   sink.text("Threads:\t").decimal(view.threads == 0 ? 1 : view.threads).text("\n");
   write_signals(view, sink);
   write_privileges(view, sink);
-  sink.text("Cpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed:\t");
+  write_allowed(view.allowed, sink);
+  sink.text("Mems_allowed:\t");
   for (unsigned i = 1; i < kNodeWords; ++i) {
     sink.text("00000000,");
   }

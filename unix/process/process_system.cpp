@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <vellum/unix/checkpoint.hpp>
+#include <vellum/unix/memory_pressure.hpp>
 #include <vellum/unix/system_lock.hpp>
 
 namespace vellum::unix {
@@ -37,14 +38,28 @@ ProcessSystem::ProcessSystem(const SystemConfig& config)
       scheduler(config.memory.memory.machine(), timers, [](Thread& thread) { thread.system.destroy_thread(thread); }),
       segments(config.files),
       queued_signals("queued signal", config.source, config.memory.memory.machine()),
+      posix_timers("timer", config.source, config.memory.memory.machine()),
       programs("program", config.source, config.memory.memory.machine()),
       most_threads(most_threads_of(config.memory.memory.total_count())),
       threads_("thread", config.source, config.memory.memory.machine()),
       processes_("process", config.source, config.memory.memory.machine()) {}
 
+namespace {
+
+// Asked with locks of tables held, below which process_lock may not be taken: what another thread of the process
+// changes just then is seen or not.
+bool caller_administers() VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+  const Process* const process = this_thread().process;
+  return process == nullptr || process->credentials.capabilities.effective.has(Capability::administer);
+}
+
+}  // namespace
+
 Result<void> ProcessSystem::run(void (*first)(Thread&), void* argument) {
   Thread* const idle = VELLUM_TRY(threads_.create(*this, nullptr, ProcessId(0)));
   the_system = this;
+  memory.objects.commitment().is_administrator = caller_administers;
+  memory.objects.commitment().on_refusal = note_refusal;
   install_scheduler(scheduler);
   memory.may_go_on = checkpoint;
   (void)enter_system();
@@ -198,6 +213,7 @@ void ProcessSystem::rename_thread(Thread& thread, ProcessId id) {
 
 void ProcessSystem::release(Program& program) {
   if (program.references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    user_faults.forget(program);
     program.space.destroy();
     programs.destroy(&program);
   }
@@ -212,6 +228,19 @@ void Process::set_name(std::string_view path) {
   const std::size_t size = std::min(base.size(), sizeof(name) - 1);
   std::copy_n(base.data(), size, name);
   std::fill(name + size, std::end(name), '\0');
+}
+
+void Process::commit(const Credentials& changed) {
+  const bool is_another = changed.user.effective != credentials.user.effective ||
+                          changed.group.effective != credentials.group.effective ||
+                          changed.user.file_system != credentials.user.file_system ||
+                          changed.group.file_system != credentials.group.file_system ||
+                          !changed.capabilities.permitted.within(credentials.capabilities.permitted);
+  credentials = changed;
+  if (is_another) {
+    dumpable = false;
+    parent_death_signal = {};
+  }
 }
 
 void Usage::add(const Usage& other) {

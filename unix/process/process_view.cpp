@@ -246,11 +246,15 @@ SystemFigures system_figures() {
   for (CpuMask rest = system.scheduler.online(); rest != 0; rest &= rest - 1) {
     const auto cpu = static_cast<unsigned>(std::countr_zero(rest));
     const std::uint64_t busy = std::min(system.scheduler.busy_ticks(cpu), ticks);
+    const FlushCounts flushes = flush_counts(cpu);
+    figures.flushes_sent[figures.cpu_count] = flushes.sent;
+    figures.flushes_received[figures.cpu_count] = flushes.received;
     figures.cpus[figures.cpu_count++] = {.user = kTickLength * busy, .idle = kTickLength * (ticks - busy)};
   }
   figures.context_switches = system.scheduler.switches();
   figures.processes_made = system.processes_made.load(std::memory_order_relaxed);
   figures.threads = system.thread_count.load(std::memory_order_relaxed);
+  figures.stack_pages = figures.threads * whole_pages(this_thread().context.kernel_stack.size()).value();
   figures.running = system.scheduler.runnable() + system.scheduler.running();
   figures.last_made = ProcessId(system.last_id.load(std::memory_order_relaxed));
   for (unsigned i = 0; i < 3; ++i) {

@@ -79,7 +79,9 @@ void prepare(Process& process, Signal signal) VELLUM_REQUIRES(process_lock) {
 
 enum class Keep : std::uint8_t { info, number_only };
 
-void send(Process& process, Thread* only, const SignalInfo& info, Keep keep) VELLUM_REQUIRES(process_lock) {
+// `lent`: to be queued instead of a copy of the information, by who may not allocate.
+void send(Process& process, Thread* only, const SignalInfo& info, Keep keep, QueuedSignal* lent = nullptr)
+    VELLUM_REQUIRES(process_lock) {
   const Signal signal = info.signal();
   if (process.state != ProcessState::alive || process.exiting || process.threads.empty()) {
     return;
@@ -97,7 +99,7 @@ void send(Process& process, Thread* only, const SignalInfo& info, Keep keep) VEL
     return;
   }
   PendingSignals& pending = only != nullptr ? only->pending : process.pending;
-  QueuedSignal* queued = nullptr;
+  QueuedSignal* queued = lent;
   const bool waits_once = signal.value() < signal::kFirstRealtime;
   if (keep == Keep::info && !(waits_once && pending.set().has(signal))) {
     if (const Result<QueuedSignal*> made = process.system.queued_signals.create(); made.ok()) {
@@ -105,7 +107,10 @@ void send(Process& process, Thread* only, const SignalInfo& info, Keep keep) VEL
       queued->info = info;
     }
   }
-  if (!pending.add(signal, queued) && queued != nullptr) {
+  const bool kept = pending.add(signal, queued);
+  if (lent != nullptr) {
+    lent->lender->is_lent = kept;
+  } else if (!kept && queued != nullptr) {
     process.system.queued_signals.destroy(queued);
   }
   Thread* const thread = only != nullptr ? only : taker(process, signal);
@@ -120,6 +125,10 @@ void send_signal(Process& process, const SignalInfo& info) { send(process, nullp
 void send_thread_signal(Thread& thread, const SignalInfo& info) { send(*thread.process, &thread, info, Keep::info); }
 void send_plain_signal(Process& process, Signal signal) {
   send(process, nullptr, SignalInfo::make(signal, SignalCode::from_kernel), Keep::number_only);
+}
+
+void send_lent_signal(Process& process, Thread* only, QueuedSignal& lent) {
+  send(process, only, lent.info, Keep::number_only, &lent);
 }
 
 void kill_process(Process& process) {
@@ -183,7 +192,10 @@ bool is_orphaned(ProcessSystem& system, ProcessId group, const Process* leaving)
       return;
     }
     const Process& parent = *process.parent;
-    if (&parent != system.first_process() && parent.group != group && parent.session == process.session) {
+    // The first process looks after what it inherits as little as Linux's does; where it is an ordinary program, as a
+    // shell that was started alone, it does look after its own jobs.
+    const bool looks_after = &parent != system.first_process() || (!parent.unkillable && !process.adopted);
+    if (looks_after && parent.group != group && parent.session == process.session) {
       orphaned = false;
     }
   });

@@ -134,13 +134,14 @@ Result<SharedSegment*> SharedSegments::make(std::int32_t key, ByteCount size, st
     return Errno::invalid;
   }
   const PageCount pages = pages_for(size);
-  const PageCount memory = files_.virtual_memory().memory.total_count();
-  const bool is_reserved = (flags & flag::kNoReserve) == 0;
-  if ((flags & flag::kHugePages) != 0 || pages > FileObject::kMaxPages || (is_reserved && pages > memory)) {
+  if ((flags & flag::kHugePages) != 0 || pages > FileObject::kMaxPages) {
     return Errno::no_memory;  // no huge pages are set aside
   }
+  auto& objects = files_.virtual_memory().objects;
+  const bool is_reserved = (flags & flag::kNoReserve) == 0 || objects.commitment().is_strict();
   SharedSegment* const segment = VELLUM_TRY(files_.memory().create<SharedSegment>(*this, key));
-  const Result<FileObject*> object = files_.virtual_memory().objects.create_file(*segment, bytes_of(pages));
+  const Result<FileObject*> object =
+      objects.create_file(*segment, bytes_of(pages), is_reserved ? Promise::whole : Promise::by_page);
   if (!object.ok()) {
     files_.memory().destroy(segment);
     return object.error();
@@ -344,27 +345,6 @@ void SharedSegments::write(TextSink& sink) {
     number(0, 21);
     sink.text("\n");
   }
-}
-
-std::uint64_t committed_pages() {
-  std::uint64_t pages = process_system().segments.totals().pages.value();
-  for (std::optional<ProcessId> id = next_process(ProcessId(0)); id; id = next_process(*id)) {
-    Program* program = nullptr;
-    {
-      const LockGuard guard(process_lock);
-      Process* const process = process_system().find_process(*id);
-      if (process != nullptr && process->vfork_parent == nullptr && process->program != nullptr) {
-        program = process->program;
-        ProcessSystem::retain(*program);
-      }
-    }
-    if (program != nullptr) {
-      const MemoryFigures figures = figures_of(*program);
-      pages += figures.data + figures.stack;
-      process_system().release(*program);
-    }
-  }
-  return pages;
 }
 
 void write_shared_segments(TextSink& sink) { process_system().segments.write(sink); }

@@ -1,5 +1,7 @@
 #include <vellum/unix/signal.hpp>
 
+#include <utility>
+
 namespace vellum::unix {
 
 DefaultAction default_action(Signal signal) {
@@ -50,7 +52,13 @@ SignalInfo PendingSignals::take(Signal signal, QueuedSignal*& spent) {
     return SignalInfo::make(signal, SignalCode::from_user);
   }
   queue_.remove(*spent);
-  return spent->info;
+  SignalInfo info = spent->info;
+  if (SignalLender* const lender = spent->lender; lender != nullptr) {
+    lender->is_lent = false;
+    lender->overrun = info.payload.sender.user = std::exchange(lender->missed, 0U);
+    spent = nullptr;
+  }
+  return info;
 }
 
 void PendingSignals::discard(SignalSet unwanted, List& spent) {
@@ -58,7 +66,11 @@ void PendingSignals::discard(SignalSet unwanted, List& spent) {
   queue_.for_each([&](QueuedSignal& queued) {
     if (unwanted.has(queued.info.signal())) {
       queue_.remove(queued);
-      spent.push_back(queued);
+      if (queued.lender != nullptr) {
+        queued.lender->is_lent = false;
+      } else {
+        spent.push_back(queued);
+      }
     }
   });
 }

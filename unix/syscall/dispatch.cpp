@@ -1,6 +1,7 @@
 // From a number to a handler and back to the program; tracing; calls that there are not.
 
 #include <vellum/unix/lifecycle.hpp>
+#include <vellum/unix/memory_pressure.hpp>
 #include <vellum/unix/process_system.hpp>
 #include <vellum/unix/system_call.hpp>
 #include <vellum/unix/system_lock.hpp>
@@ -78,7 +79,11 @@ using Serve = std::uint64_t (*)(const SystemCall& call, const Arguments& argumen
 
 std::uint64_t serve(const SystemCall& call, const Arguments& arguments) {
   const Result<std::uint64_t> result = call.handler(arguments);
-  return result.ok() ? result.value() : encoded(result.error());
+  if (result.ok()) [[likely]] {
+    return result.value();
+  }
+  report_refusal();
+  return encoded(result.error());
 }
 
 std::uint64_t serve_in_its_place(const SystemCall& call, const Arguments& arguments) {

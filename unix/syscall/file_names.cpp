@@ -21,7 +21,7 @@ constexpr NamedValue kCloneValues[] = {
     {0x100, "CLONE_VM"},
     {0x200, "CLONE_FS"},
     {0x400, "CLONE_FILES"},
-    {0x800, "CLONE_SIGHAND"},
+    {0x800, "CLONE_SIGHAND", "without CLONE_THREAD the child has a copy"},
     {0x4000, "CLONE_VFORK"},
     {0x8000, "CLONE_PARENT"},
     {0x10000, "CLONE_THREAD"},

@@ -24,7 +24,7 @@ Result<std::uint64_t> change(Change apply) {
   Credentials changed = this_process().credentials;
   VELLUM_TRY(apply(changed));
   changed.adjust_capabilities(this_process().credentials.user);
-  this_process().credentials = changed;
+  this_process().commit(changed);
   apply_lock_limit(this_process());
   return 0;
 }
@@ -148,17 +148,21 @@ Result<std::uint64_t> sys_getresgid(const Arguments& arguments) { return write_t
 
 Result<std::uint64_t> sys_setfsuid(const Arguments& arguments) {
   const LockGuard guard(process_lock);
-  Credentials& who = this_process().credentials;
+  Credentials who = this_process().credentials;
   const UserId before = who.user.file_system;
   (void)set_file_system(who.user, static_cast<std::uint32_t>(arguments.value[0]), who.has(Capability::set_user));
   who.adjust_file_capabilities(before);
+  this_process().commit(who);
   return before.value();
 }
 
 Result<std::uint64_t> sys_setfsgid(const Arguments& arguments) {
   const LockGuard guard(process_lock);
-  Credentials& who = this_process().credentials;
-  return set_file_system(who.group, static_cast<std::uint32_t>(arguments.value[0]), who.has(Capability::set_group));
+  Credentials who = this_process().credentials;
+  const std::uint64_t before =
+      set_file_system(who.group, static_cast<std::uint32_t>(arguments.value[0]), who.has(Capability::set_group));
+  this_process().commit(who);
+  return before;
 }
 
 Result<std::uint64_t> sys_getgroups(const Arguments& arguments) {

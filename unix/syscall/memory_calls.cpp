@@ -4,6 +4,7 @@
 
 #include <vellum/unix/file_caller.hpp>
 #include <vellum/unix/memory_file.hpp>
+#include <vellum/unix/memory_pressure.hpp>
 #include <vellum/unix/process_system.hpp>
 #include <vellum/unix/system_call.hpp>
 #include <vellum/unix/system_lock.hpp>
@@ -146,8 +147,10 @@ Result<VirtAddr> map_anonymous(Request& request, std::uint64_t flags, bool share
   if (pages_for(request.length) > FileObject::kMaxPages) {
     return Errno::no_memory;
   }
-  const Ref<FileObject> object =
-      Ref<FileObject>::adopt(VELLUM_TRY(process_system().memory.objects.create_anonymous(size)));
+  auto& objects = process_system().memory.objects;
+  const bool is_reserved = !request.traits.is_unreserved() || objects.commitment().is_strict();
+  const Ref<FileObject> object = Ref<FileObject>::adopt(
+      VELLUM_TRY(objects.create_anonymous(size, is_reserved ? Promise::whole : Promise::by_page)));
   request.object = object.get();
   request.offset = ByteCount(0);
   return map(request, flags);
@@ -283,10 +286,19 @@ Result<std::uint64_t> sys_mprotect(const Arguments& arguments) {
   return 0;
 }
 
+// A refusal by the budget is no error here, and so is told of here.
+std::uint64_t set_break(VirtAddr wanted) {
+  const VirtAddr end = space().set_break(wanted);
+  if (end != wanted) [[unlikely]] {
+    report_refusal();
+  }
+  return end.value();
+}
+
 Result<std::uint64_t> sys_brk(const Arguments& arguments) {
   const VirtAddr wanted = arguments.address(0);
   if (!space().locks_future()) [[likely]] {
-    return space().set_break(wanted).value();
+    return set_break(wanted);
   }
   const LockBudget budget = lock_budget();
   const LockingTurn turn(budget);
@@ -294,7 +306,7 @@ Result<std::uint64_t> sys_brk(const Arguments& arguments) {
   if (wanted > before && !permit_locking(budget, pages_for(wanted - before)).ok()) {
     return before.value();
   }
-  return space().set_break(wanted).value();
+  return set_break(wanted);
 }
 
 Result<std::uint64_t> remap(const Remap& request) {

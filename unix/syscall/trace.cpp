@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <vellum/unix/memory_pressure.hpp>
 #include <vellum/unix/process_system.hpp>
 #include <vellum/unix/system_lock.hpp>
 #include <vellum/unix/text_sink.hpp>
@@ -141,6 +142,7 @@ std::uint64_t trace(Thread& thread, std::uint64_t number, const SystemCall* call
   if (call != nullptr) {
     const Result<std::uint64_t> result = call->handler(arguments);
     value = result.ok() ? result.value() : encoded(result.error());
+    report_refusal();
   }
   show_result(text, value);
   const InSystem in_system;

@@ -94,7 +94,7 @@ class TreeWorld : public NodeWorld {
       Cursor<F> cursor(tree, gather);
       cursor.lock(range);
       const Result<void> prepared = cursor.prepare(range, meaning != nullptr ? Purpose::fill : Purpose::clear);
-      result = prepared.ok() ? Result<PageCount>(cursor.replace(range, meaning)) : prepared.error();
+      result = prepared.ok() ? Result<PageCount>(PageCount(cursor.replace(range, meaning).all)) : prepared.error();
     }
     gather.finish();
     return result;
@@ -109,7 +109,7 @@ class TreeWorld : public NodeWorld {
       cursor.lock(range);
       result = cursor.prepare(range, Purpose::protect);
       if (result.ok()) {
-        cursor.protect(range, prot);
+        cursor.change(range, {.prot = prot, .add = {}, .drop = {}});
       }
     }
     gather.finish();

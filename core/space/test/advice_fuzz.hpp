@@ -12,7 +12,7 @@ class AdviceFuzz {
       : world_(world), op_(op), real_(*space.real), model_(space.model) {}
 
   void run() {
-    enum : unsigned { kPopulateRead, kPopulateWrite, kReadAhead, kPageOut, kRemove, kKinds };
+    enum : unsigned { kPopulateRead, kPopulateWrite, kReadAhead, kPageOut, kRemove, kSupply, kKinds };
     for_each_stretch([&](const Stretch& stretch) {
       switch (op_.how % kKinds) {
         case kPopulateRead:
@@ -23,6 +23,8 @@ class AdviceFuzz {
           return read_ahead(stretch);
         case kPageOut:
           return page_out(stretch);
+        case kSupply:
+          return supply(stretch);
         default:
           return remove(stretch);
       }
@@ -138,6 +140,55 @@ class AdviceFuzz {
           check(!real_.is_resident(address_of<F>(page)), address_of<F>(page), true);
         }
       }
+    }
+  }
+
+  // What was never touched is missing; what is there stays; afterwards all is memory like any other.
+  void supply(const Stretch& stretch) {
+    if (stretch.object || stretch.traits.is_shared()) {
+      return;
+    }
+    const VirtRange range = VirtRange::must(address_of<F>(stretch.start), bytes_of(stretch.size()));
+    mark(range, Traits::supplied(), {});
+    std::array<std::byte, kPageSize> contents{};
+    for (Vpn page = stretch.start; page < stretch.end; page += PageCount(1)) {
+      const VirtAddr address = address_of<F>(page);
+      const bool own = model_.contents().find(page) != nullptr;
+      bool present = own || real_.is_resident(address);
+      const bool readable = permits(stretch.prot, Access::read);
+      if (readable && !present) {
+        const FaultVerdict verdict = real_.fault(address, Access::read);
+        present =
+            verdict == FaultVerdict::resolved && world_.has_swapped();  // zeros that were brought in, and went out
+        check_verdict(verdict, present ? FaultVerdict::resolved : FaultVerdict::missing);
+      }
+      PageWords words;
+      words.set(0, page.value() + 1);
+      const std::uint64_t first = words.at(0);
+      std::memcpy(contents.data(), &first, sizeof first);
+      const bool zeros = (page.value() & 1) != 0;
+      const Result<void> supplied = zeros ? real_.supply(address, std::nullopt) : real_.supply(address, contents);
+      present = present || (!readable && world_.has_swapped() && !supplied.ok());
+      if (supplied.ok() == present || (present && supplied.error() != Errno::exists)) {
+        differ("to supply gave %d", supplied.ok() ? 0 : static_cast<int>(supplied.error()));
+      }
+      if (!present && !zeros) {
+        model_.contents().set(page, words);
+      }
+      if (readable) {
+        check_verdict(real_.fault(address, Access::read), FaultVerdict::resolved);
+      }
+    }
+    mark(range, {}, Traits::supplied());
+  }
+  void mark(VirtRange range, Traits add, Traits drop) {
+    if (const Result<void> marked = real_.mark(range, {.add = add, .drop = drop}); !marked.ok()) {
+      differ("to mark gave %d", static_cast<int>(marked.error()));
+    }
+  }
+  static void check_verdict(FaultVerdict verdict, FaultVerdict expected) {
+    if (verdict != expected) {
+      differ("a fault gave %u, expected %u", static_cast<unsigned>(verdict), static_cast<unsigned>(expected));
     }
   }
 

@@ -59,7 +59,15 @@ class SpaceSystem {
 };
 
 // What became of an access by a program.
-enum class Outcome : std::uint8_t { done, no_mapping, access_denied, bus_error, out_of_memory, general_protection };
+enum class Outcome : std::uint8_t {
+  done,
+  no_mapping,
+  access_denied,
+  bus_error,
+  out_of_memory,
+  missing,
+  general_protection
+};
 
 // Runs a space on the calling CPU and touches it as a program would, faults and all.
 template <PageTableFormat F>

@@ -32,14 +32,19 @@ class SpaceFuzz : private FuzzWorld<F> {
       if (number % kCheckEvery == 0) {
         this->check_all();
       }
+      if (number % kCheckPromisesEvery == 0) {
+        this->check_promises();
+      }
     }
     this->check_all();
+    this->check_promises();
     this->end();
   }
 
  private:
   static constexpr std::uint64_t kMostBroughtIn = 64;  // pages
   static constexpr std::uint64_t kCheckEvery = VELLUM_DEBUG ? 1 : 256;
+  static constexpr std::uint64_t kCheckPromisesEvery = VELLUM_DEBUG ? 16 : 256;
 
   void perform(const Operation& op) {
     using Kind = Operation::Kind;
@@ -201,6 +206,7 @@ class SpaceFuzz : private FuzzWorld<F> {
     const PageCount pages = pages_for(op.length);
     const Traits future = space.model.future_locks;
     op.traits = op.traits | future;
+    op.traits = this->is_strict() ? op.traits.without(Traits::no_reserve()) : op.traits;
     if (future == Traits::locked()) {
       if (pages.value() > kMostBroughtIn) {
         return;
@@ -262,7 +268,7 @@ class SpaceFuzz : private FuzzWorld<F> {
                        .end = at + pages,
                        .prot = op.prot,
                        .maximum = op.maximum,
-                       .traits = op.traits,
+                       .traits = promised(op.prot, op.traits),
                        .object = {},
                        .call = 0,
                        .first = PageIndex(0)};
@@ -364,7 +370,7 @@ class SpaceFuzz : private FuzzWorld<F> {
                        .end = new_top,
                        .prot = Prot::read() | Prot::write(),
                        .maximum = Prot::all(),
-                       .traits = space.model.future_locks,
+                       .traits = space.model.future_locks | Traits::reserved(),
                        .object = {},
                        .call = 0,
                        .first = PageIndex(0)});

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "fixture.hpp"
@@ -40,6 +41,9 @@ class FuzzWorld {
     system_.vm().nodes.set_swap(swap_);
     system_.vm().most_in_order = 8;
     system_.vm().large_pages = (options & 0x41U) == 0 ? LargePages::where_they_pay : LargePages::everywhere;
+    if (is_strict()) {
+      system_.vm().objects.commitment().set_budget(PageCount(std::uint64_t{1} << 50));
+    }
     if constexpr (!F::restricts(F::kLevels)) {
       for (unsigned cpu = 0; cpu < kCpus; ++cpu) {
         const hosted::CpuScope scope(machine(), CpuIndex(cpu));
@@ -92,6 +96,8 @@ class FuzzWorld {
     return layout;
   }
 
+  // Whether the sum of promises is limited, though never reached.
+  [[nodiscard]] bool is_strict() const { return (options_ & 0x0AU) == 0x0A; }
   [[nodiscard]] Machine& machine() { return system_.machine(); }
   [[nodiscard]] SwapDevice& swap() { return swap_; }
   [[nodiscard]] const Oracle<F>& oracle() const { return oracle_; }
@@ -203,6 +209,39 @@ class FuzzWorld {
       differ("%llu pages are mapped, expected %llu", static_cast<unsigned long long>(space.real->mapped().value()),
              static_cast<unsigned long long>(space.model.mapped().value()));
     }
+    const PageCount reserved = space.model.sum_of([](const Stretch& stretch) { return stretch.traits.is_reserved(); });
+    if (space.real->reserved() != reserved) {
+      differ("%llu pages are reserved, expected %llu", static_cast<unsigned long long>(space.real->reserved().value()),
+             static_cast<unsigned long long>(reserved.value()));
+    }
+  }
+  // What is promised altogether is what the spaces have, and each object that there is, once.
+  void check_promises() {
+    std::set<MemoryObject<F>*> objects;
+    PageCount expected{0};
+    for (const auto& entry : spaces_) {
+      expected += entry->model.sum_of([](const Stretch& stretch) { return stretch.traits.is_reserved(); });
+      VirtAddr at(0);
+      while (const std::optional<Region<F>> region = entry->real->region_at_or_after(at)) {
+        objects.insert(region->object);
+        at = region->range.last();
+        if (at >= entry->real->layout().end() - ByteCount(1)) {
+          break;
+        }
+        at += ByteCount(1);
+      }
+    }
+    for (const Object& object : objects_) {
+      objects.insert(object.real);
+    }
+    for (MemoryObject<F>* const object : objects) {
+      expected += object != nullptr ? object->promised() : PageCount(0);
+    }
+    if (system_.vm().objects.commitment().committed() != expected) {
+      differ("%llu pages are promised, expected %llu",
+             static_cast<unsigned long long>(system_.vm().objects.commitment().committed().value()),
+             static_cast<unsigned long long>(expected.value()));
+    }
   }
   void check_all() {
     for (const auto& entry : spaces_) {
@@ -218,6 +257,10 @@ class FuzzWorld {
       if (object.real != nullptr) {
         object.real->release();
       }
+    }
+    if (!system_.vm().objects.commitment().committed().is_zero()) {
+      differ("%llu pages are still promised",
+             static_cast<unsigned long long>(system_.vm().objects.commitment().committed().value()));
     }
     if (swap_.used() != 0) {
       differ("%zu swap slots are left", swap_.used());

@@ -251,6 +251,12 @@ class PrivatePages {
   Pages pages_;
 };
 
+// What a mapping is known as: whether memory is promised for it.
+[[nodiscard]] inline Traits promised(Prot prot, Traits traits) {
+  const bool counts = prot.can_write() && !traits.is_shared() && !traits.is_unreserved();
+  return counts ? traits | Traits::reserved() : traits;
+}
+
 // The stretches of one space, in order, and what was done to them.
 class SpaceModel {
  public:
@@ -307,7 +313,10 @@ class SpaceModel {
     stretches_.insert(first_behind(stretch.start), stretch);
   }
   void protect(Vpn start, Vpn end, Prot prot) {
-    for_each_in(start, end, [&](Stretch& stretch) { stretch.prot = prot; });
+    for_each_in(start, end, [&](Stretch& stretch) {
+      stretch.traits = stretch.prot.can_write() ? stretch.traits : promised(prot, stretch.traits);
+      stretch.prot = prot;
+    });
   }
   void mark(Vpn start, Vpn end, Traits add, Traits drop) {
     for_each_in(start, end, [&](Stretch& stretch) { stretch.traits = stretch.traits.without(drop) | add; });

@@ -140,7 +140,7 @@ class Oracle {
       }
       end = std::min(end, start + pages);
       const bool becomes_own =
-          op.prot.can_write() && !at->prot.can_write() && !at->traits.is_shared() && !at->traits.is_unreserved();
+          !at->prot.can_write() && !at->traits.is_reserved() && promised(op.prot, at->traits).is_reserved();
       if (becomes_own && end - reached > memory_) {
         return {.result = Errno::no_memory, .start = start, .end = reached};
       }

@@ -95,9 +95,7 @@ class RemapOracle {
   [[nodiscard]] bool exceeds(PageCount more) const {
     return oracle_.exceeds_size(now(), more) || oracle_.exceeds_data(now(), region_->prot, region_->traits, more);
   }
-  [[nodiscard]] bool is_counted() const {
-    return region_->prot.can_write() && !region_->traits.is_shared() && !region_->traits.is_unreserved();
-  }
+  [[nodiscard]] bool is_counted() const { return region_->traits.is_reserved(); }
   [[nodiscard]] Result<void> growth() const {
     if (old_.is_zero() && !region_->traits.is_shared()) {
       return Errno::invalid;

@@ -11,7 +11,8 @@
 // Of start_cpu.S.
 extern "C" {
 extern const char vellum_cpu_start[], vellum_cpu_start_end[];
-constinit vellum::pc::PerCpu* vellum_starting_cpu = nullptr;
+// By the numbers of their local APICs: each finds its own, however late it begins.
+constinit vellum::pc::PerCpu* vellum_cpus_by_number[256] = {};
 constinit vellum::pc::Word vellum_starting_root = 0;
 void vellum_other_cpu();
 }
@@ -40,7 +41,6 @@ constinit std::atomic<std::uint64_t> interrupts_for_flushes{0};
 constinit std::atomic<bool> stopping{false};
 constinit Controls controls;
 constinit void (*main_of_started)() = nullptr;
-constinit CpuBlock* block_of_started = nullptr;
 
 std::uint32_t bit_of(CpuIndex cpu) { return std::uint32_t{1} << cpu.value(); }
 
@@ -52,7 +52,8 @@ void wait(std::uint64_t nanoseconds) {
 }
 
 void flush_mask(std::uint32_t targets, const TlbFlush& flush) {
-  const PerCpu& self = this_cpu();
+  PerCpu& self = this_cpu();
+  self.flushes_sent.fetch_add(1, std::memory_order_relaxed);
   FlushRequest& request = requests[self.index.value()];
   request.flush = &flush;
   request.unanswered.store(static_cast<unsigned>(std::popcount(targets)), std::memory_order_relaxed);
@@ -102,10 +103,9 @@ bool start_cpu(CpuIndex index, CpuBlock& block, VirtAddr stack_top, PhysAddr sta
   constexpr unsigned kPatience = 1000;
   fill(block, index, stack_top);
   blocks[index.value()] = &block.cpu;
-  block_of_started = &block;
   main_of_started = main;
   controls = {.cr0 = read_cr0(), .cr4 = read_cr4(), .features = read_msr(msr::kExtendedFeatures)};
-  vellum_starting_cpu = &block.cpu;
+  vellum_cpus_by_number[block.cpu.apic_id] = &block.cpu;
   vellum_starting_root = boot_cpu.kernel_root;
   __builtin_memcpy(direct_mapped<std::byte>(start_page), vellum_cpu_start,
                    static_cast<std::size_t>(vellum_cpu_start_end - vellum_cpu_start));
@@ -166,11 +166,19 @@ void answer_flushes() {
   for (; asked != 0; asked &= asked - 1) {
     FlushRequest& request = requests[std::countr_zero(asked)];
     Machine().flush_local(*request.flush);
+    this_cpu().flushes_received.fetch_add(1, std::memory_order_relaxed);
     request.unanswered.fetch_sub(1, std::memory_order_release);
   }
 }
 
 std::uint64_t flush_interrupts() { return interrupts_for_flushes.load(std::memory_order_relaxed); }
+
+FlushCounts flush_counts(CpuIndex cpu) {
+  const PerCpu* const block = blocks[cpu.value()];
+  return block == nullptr ? FlushCounts{}
+                          : FlushCounts{.sent = block->flushes_sent.load(std::memory_order_relaxed),
+                                        .received = block->flushes_received.load(std::memory_order_relaxed)};
+}
 
 void stop_other_cpus() {
   const std::uint32_t self = bit_of(this_cpu().index);
@@ -197,7 +205,7 @@ void vellum_other_cpu() {
   write_cr0(controls.cr0);
   write_cr4(controls.cr4);
   write_msr(msr::kExtendedFeatures, controls.features);
-  load_descriptor_tables(*block_of_started);
+  load_descriptor_tables(reinterpret_cast<CpuBlock&>(this_cpu()));
   enable_system_calls();
   enable_vector_registers_likewise();
   enable_local_apic();

@@ -42,8 +42,12 @@ other_cpu_high:
         movl    %eax, %ss
         movl    %eax, %fs
         movl    %eax, %gs
+        movl    $1, %eax
+        cpuid
+        shrl    $24, %ebx               // the number of its local APIC
+        leaq    vellum_cpus_by_number(%rip), %rax
+        movq    (%rax, %rbx, 8), %rbx
         movq    vellum_starting_root(%rip), %rax
-        movq    vellum_starting_cpu(%rip), %rbx
         movq    %rax, %cr3
         movl    $0xC0000101, %ecx       // IA32_GS_BASE
         movq    %rbx, %rax

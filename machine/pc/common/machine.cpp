@@ -97,9 +97,7 @@ HeldLocks& held_locks() { return pc::this_cpu().held_locks; }
 
 void relax(unsigned /*rounds*/) {
 #if defined(__x86_64__)
-  if (pc::this_cpu().flushes_asked.load(std::memory_order_relaxed) != 0) {
-    pc::answer_flushes();
-  }
+  pc::answer_if_asked();
 #endif
   pc::pause();
 }

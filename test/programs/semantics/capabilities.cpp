@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <csignal>
+
 #include "../support/memory.hpp"
 #include "../support/process.hpp"
 
@@ -191,6 +193,77 @@ int is_given_back_by_exec(bool no_new_privileges) {
 CASE("capabilities", "exec gives the superuser all back, but for who wants no new ones") {
   EXPECT_EQ(is_given_back_by_exec(false), 1);
   EXPECT_EQ(is_given_back_by_exec(true), 0);
+}
+
+// --- what is left of a process's ties when it becomes somebody else
+
+constexpr unsigned kSomebody = 1000;
+
+// A child with a signal for its parent's death, which may be dumped, calls `change`; 1: it still may, 2: it is still
+// told.
+int ties_after(void (*change)()) {
+  const pid_t child = start_child([change] {
+    MUST(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0));
+    MUST(prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0));
+    change();
+    int death = 0;
+    MUST(prctl(PR_GET_PDEATHSIG, &death, 0, 0, 0));
+    return (prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 1 ? 1 : 0) | (death != 0 ? 2 : 0);
+  });
+  return WEXITSTATUS(status_of(child));
+}
+
+CASE("ties", "end with another effective user, group, or one for files") {
+  EXPECT_EQ(ties_after([] { MUST(syscall(SYS_setresuid, -1, kSomebody, -1)); }), 0);
+  EXPECT_EQ(ties_after([] { MUST(syscall(SYS_setresgid, -1, kSomebody, -1)); }), 0);
+  EXPECT_EQ(ties_after([] { MUST(syscall(SYS_setuid, kSomebody)); }), 0);
+  EXPECT_EQ(ties_after([] { MUST(syscall(SYS_setfsuid, kSomebody)); }), 0);
+  EXPECT_EQ(ties_after([] { MUST(syscall(SYS_setfsgid, kSomebody)); }), 0);
+}
+
+CASE("ties", "stay where only the real user, other groups or fewer capabilities are") {
+  EXPECT_EQ(ties_after([] { MUST(syscall(SYS_setresuid, kSomebody, -1, -1)); }), 3);
+  EXPECT_EQ(ties_after([] { MUST(syscall(SYS_setresuid, 0, 0, 0)); }), 3);
+  EXPECT_EQ(ties_after([] { MUST(setgroups(0, nullptr)); }), 3);
+  EXPECT_EQ(ties_after([] { MUST(set({0, 0, 0})); }), 3);
+}
+
+// What the role `who` says of the program that a child executes after `change`.
+int who_after_exec(void (*change)()) {
+  const pid_t child = start_child([change] {
+    MUST(prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0));
+    change();
+    char name[] = "x";
+    char role[] = "SUITE_ROLE=who";
+    char* const arguments[] = {name, nullptr};
+    char* const environment[] = {role, nullptr};
+    execve("/proc/self/exe", arguments, environment);
+    return 100;
+  });
+  return WEXITSTATUS(status_of(child));
+}
+
+CASE("ties", "exec makes a process that is all its own one that may be dumped") {
+  constexpr int kOwn = 1;
+  constexpr int kDumpable = 2;
+  constexpr int kTold = 4;
+  EXPECT_EQ(who_after_exec([] {}), kOwn | kDumpable | kTold);
+  EXPECT_EQ(who_after_exec([] { MUST(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)); }), kOwn | kDumpable | kTold);
+  EXPECT_EQ(who_after_exec([] { MUST(syscall(SYS_setresuid, kSomebody, kSomebody, kSomebody)); }), kOwn | kDumpable);
+  EXPECT_EQ(who_after_exec([] {
+              MUST(syscall(SYS_setresuid, kSomebody, -1, -1));
+              MUST(prctl(PR_SET_PDEATHSIG, SIGUSR1, 0, 0, 0));
+            }),
+            0);
+}
+
+CASE("ties", "exec without new privileges runs as the real user") {
+  EXPECT_EQ(who_after_exec([] {
+              MUST(syscall(SYS_setresuid, kSomebody, 0, 0));
+              MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+            }) & 1,
+            1);
+  EXPECT_EQ(who_after_exec([] { MUST(syscall(SYS_setresuid, kSomebody, 0, 0)); }) & 1, 0);
 }
 
 }  // namespace

@@ -8,6 +8,9 @@ namespace guest {
 //         reset: signals blocked and ignored, whether SIGUSR1 has a handler, whether there is a signal stack, open
 //         files
 //   may_kill: ends with 1 where it has CAP_KILL, else 0
+//   who: ends with 1 where the effective user is the real one, plus 2 where it may be dumped, plus 4 where it is told
+//   of
+//        its parent's death
 //   exit: ends with the status that SUITE_STATUS names
 void play_role(int count, char** arguments, char** environment);
 

@@ -19,6 +19,7 @@
 // Never: asks the pager with a lock held; knows addresses (mappings do); reclaims pages by itself.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 
@@ -29,17 +30,25 @@
 #include <vellum/pagetable/gather.hpp>
 #include <vellum/pagetable/tables.hpp>
 #include <vellum/pagetable/tree.hpp>
+#include <vellum/phys/commitment.hpp>
 
 namespace vellum {
 
 template <PageTableFormat F>
 class ObjectStore;
 
+// How the memory of an object's pages is promised.
+enum class Promise : std::uint8_t {
+  none,    // not at all: somebody can be asked for them again
+  whole,   // all that its size could hold, from the beginning
+  by_page  // each page as it comes into memory; where that is refused: no_space
+};
+
 template <PageTableFormat F>
 class alignas(16) MemoryObject {  // as owner of frames
  public:
   // Made by ObjectStore. `pager` null: anonymous.
-  MemoryObject(ObjectStore<F>& store, Pager* pager, ByteCount size);
+  MemoryObject(ObjectStore<F>& store, Pager* pager, ByteCount size, Promise promise);
   MemoryObject(const MemoryObject&) = delete;
   MemoryObject& operator=(const MemoryObject&) = delete;
 
@@ -63,6 +72,23 @@ class alignas(16) MemoryObject {  // as owner of frames
   // A page that is in memory, retained once for the caller; for a write it is marked dirty. Does not sleep; callable
   // with a space's node lock held, inside an epoch section. Nothing where the page is not in memory or beyond the end.
   [[nodiscard]] std::optional<Pfn> lookup(PageIndex index, Access access);
+  // The same for reading, of each page of a range that one table holds: visit(PageIndex, Pfn) for those in memory,
+  // with the table locked; what it keeps, it is to retain. It does not sleep.
+  template <class Visit>
+  void look_up_each(IndexRange range, Visit visit) {
+    Node* const leaf = find_table(range.start(), 1);
+    if (leaf == nullptr) {
+      return;
+    }
+    const LockGuard guard(leaf->lock);
+    const PageIndex end = std::min(range.end(), PageIndex(page_count().value()));
+    for (PageIndex index = range.start(); index < end; index += PageCount(1)) {
+      const Entry entry = tables_.load(*leaf, tables_.slot_of(*leaf, Vpn(index.value())));
+      if (entry.bits != 0) {
+        visit(index, EntryCodec<F>::frame(entry, 1));
+      }
+    }
+  }
   // Whether a page is in memory. Inside an epoch section.
   [[nodiscard]] bool is_resident(PageIndex index) const;
   // Brings a page into memory (or finds it there), and its pager's neighbours of it where memory is plenty. Outside of
@@ -107,6 +133,8 @@ class alignas(16) MemoryObject {  // as owner of frames
     return action();
   }
 
+  // Pages that are promised to it.
+  [[nodiscard]] PageCount promised() const { return PageCount(promised_.load(std::memory_order_relaxed)); }
   // Pages in memory. Exact when quiescent.
   [[nodiscard]] PageCount resident();
   [[nodiscard]] PageCount dirty();
@@ -120,6 +148,8 @@ class alignas(16) MemoryObject {  // as owner of frames
   [[nodiscard]] Result<Node*> make_table(PageIndex index, unsigned level);
   [[nodiscard]] Result<void> grow_to(unsigned level, PageIndex index);
   [[nodiscard]] Result<void> bring_in(PageIndex index);
+  [[nodiscard]] Result<void> promise_page();
+  void forget_promises(PageCount pages);
   void bring_in_neighbours(PageIndex index);
   [[nodiscard]] Result<void> insert(PageIndex index, Pfn frame);
   // Pages on their way out.
@@ -145,6 +175,7 @@ class alignas(16) MemoryObject {  // as owner of frames
   [[nodiscard]] std::optional<Pfn> clean(PageIndex index);
   template <class Visitor>
   void for_each_mapping_of(IndexRange range, Visitor visit) VELLUM_REQUIRES(lock_);
+  [[nodiscard]] PageCount resident_below(Node& node);
   template <class Visitor>
   bool for_each_page(Node& node, IndexRange range, Visitor& visit);
 
@@ -152,6 +183,8 @@ class alignas(16) MemoryObject {  // as owner of frames
   Tree tree_;
   Tables<F> tables_;
   Pager* const pager_;
+  const Promise promise_;
+  std::atomic<std::uint64_t> promised_{0};  // pages
   std::atomic<std::uint32_t> references_{1};
   std::atomic<std::uint64_t> size_;
   Spinlock lock_{LockRank::object};
@@ -168,15 +201,16 @@ class ObjectStore {
   explicit ObjectStore(NodeStore& nodes)
       : nodes_(nodes),
         objects_("memory object", nodes.source(), nodes.machine()),
-        mappings_("mapping", nodes.source(), nodes.machine()) {}
+        mappings_("mapping", nodes.source(), nodes.machine()),
+        commitment_(nodes.memory().total_count()) {}
 
-  // Anonymous memory of a fixed size. Error: no_memory.
-  [[nodiscard]] Result<MemoryObject<F>*> create_anonymous(ByteCount size) {
-    return objects_.create(*this, nullptr, size);
+  // Anonymous memory of a fixed size. Error: no_memory, also where so much cannot be promised.
+  [[nodiscard]] Result<MemoryObject<F>*> create_anonymous(ByteCount size, Promise promise = Promise::whole) {
+    return create(nullptr, size, promise);
   }
-  // The pages of a file of this size. Error: no_memory. The pager must outlive the object, which tells it its end.
-  [[nodiscard]] Result<MemoryObject<F>*> create_file(Pager& pager, ByteCount size) {
-    return objects_.create(*this, &pager, size);
+  // The pages of a file of this size. Errors as above. The pager must outlive the object, which tells it its end.
+  [[nodiscard]] Result<MemoryObject<F>*> create_file(Pager& pager, ByteCount size, Promise promise = Promise::none) {
+    return create(&pager, size, promise);
   }
   // A mapping, held once, that holds the object and the owner; `may_write`: shared, and not for reading only for good.
   // Errors: no_memory, not_permitted (deny_writers).
@@ -184,6 +218,8 @@ class ObjectStore {
                                                    PageIndex first, bool may_write = true);
 
   [[nodiscard]] NodeStore& nodes() { return nodes_; }
+  // What is promised to objects, and to whoever maps memory.
+  [[nodiscard]] Commitment& commitment() { return commitment_; }
   void reap() {
     objects_.reap();
     mappings_.reap();
@@ -193,9 +229,12 @@ class ObjectStore {
   friend class MemoryObject<F>;
   friend class Mapping<F>;
 
+  [[nodiscard]] Result<MemoryObject<F>*> create(Pager* pager, ByteCount size, Promise promise);
+
   NodeStore& nodes_;
   TypedCache<MemoryObject<F>> objects_;
   TypedCache<Mapping<F>> mappings_;
+  Commitment commitment_;
 };
 
 }  // namespace vellum

@@ -73,10 +73,8 @@ class [[nodiscard]] Cursor {
   [[nodiscard]] Result<void> prepare(VpnRange range, Purpose purpose);
   // Gives all of `range`, as prepared, a meaning or, with null, none. What was there is unmapped. Returns the pages
   // that meant something before.
-  PageCount replace(VpnRange range, const Meaning* meaning);
-  // Changes the rights of all of `range`, as prepared (protect), where it means something.
-  void protect(VpnRange range, Prot prot) { change(range, {.prot = prot, .add = {}, .drop = {}}); }
-  // The same with other changes of the meaning.
+  MeaningSum replace(VpnRange range, const Meaning* meaning);
+  // Changes the meaning of all of `range`, as prepared (protect), where it means something.
   void change(VpnRange range, const MeaningChange& change);
   // Takes out what stands in `range`, as prepared (discard). What it means stays.
   void discard(VpnRange range);
@@ -113,12 +111,13 @@ class [[nodiscard]] Cursor {
   [[nodiscard]] Result<void> make_children_exclusive(Node& node, unsigned first, unsigned last)
       VELLUM_REQUIRES(node.lock);
 
-  PageCount replace_in(Node& node, VpnRange range, const Meaning* meaning) VELLUM_REQUIRES(node.lock);
-  PageCount replace_slots(Node& node, unsigned first, unsigned last, const Meaning* meaning) VELLUM_REQUIRES(node.lock);
+  MeaningSum replace_in(Node& node, VpnRange range, const Meaning* meaning) VELLUM_REQUIRES(node.lock);
+  MeaningSum replace_slots(Node& node, unsigned first, unsigned last, const Meaning* meaning)
+      VELLUM_REQUIRES(node.lock);
   enum class Meanings : std::uint8_t { go, stay };
-  PageCount clear_slots(Node& node, unsigned first, unsigned last, Meanings meanings) VELLUM_REQUIRES(node.lock);
+  MeaningSum clear_slots(Node& node, unsigned first, unsigned last, Meanings meanings) VELLUM_REQUIRES(node.lock);
   enum class Reached : std::uint8_t { only_here, by_others };
-  PageCount forget_meanings(Node& node, Reached reached);
+  MeaningSum forget_meanings(Node& node, Reached reached);
   void change_in(Node& node, VpnRange range, const MeaningChange& change) VELLUM_REQUIRES(node.lock);
   void change_slots(Node& node, unsigned first, unsigned last, const MeaningChange& change) VELLUM_REQUIRES(node.lock);
   void discard_in(Node& node, VpnRange range) VELLUM_REQUIRES(node.lock);

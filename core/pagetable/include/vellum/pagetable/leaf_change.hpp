@@ -22,9 +22,10 @@ class [[nodiscard]] LeafChange {
   LeafChange(const LeafChange&) = delete;
   LeafChange& operator=(const LeafChange&) = delete;
 
-  // Locks the leaf of the range, which is not empty, with room for one of the changes below. False where there is no
-  // such leaf, a cursor above is at work, or there is no room. (Inlined, as the next two: a call would cost as much.)
-  [[nodiscard, gnu::always_inline]] bool lock(VpnRange range) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+  // Locks the leaf of the range, which is not empty, with room for one of the changes below, or for none. False where
+  // there is no such leaf, a cursor above is at work, or there is no room. (Inlined, as the next two: a call would cost
+  // as much.)
+  [[nodiscard, gnu::always_inline]] bool lock(VpnRange range, unsigned room = 2) VELLUM_NO_THREAD_SAFETY_ANALYSIS {
     const std::uint64_t difference = range.start().value() ^ range.last().value();
     if (difference >> F::index_bits(1) != 0 || range.size() == entry_span<F>(2) || path_ == nullptr) {
       return false;
@@ -35,7 +36,7 @@ class [[nodiscard]] LeafChange {
     }
     leaf_->lock.lock();
     if (leaf_->stale.load(std::memory_order_relaxed) || !leaf_->owning.load(std::memory_order_relaxed) ||
-        path_->is_held(range.start()) || !leaf_->has_room(2)) [[unlikely]] {
+        path_->is_held(range.start()) || !leaf_->has_room(room)) [[unlikely]] {
       unlock();
       return false;
     }
@@ -62,10 +63,10 @@ class [[nodiscard]] LeafChange {
     return true;
   }
   // Takes away what the range means; returns the pages that meant something.
-  [[gnu::always_inline]] PageCount clear(TlbGather<F>& gather) {
+  [[gnu::always_inline]] MeaningSum clear(TlbGather<F>& gather) {
     leaf_->lock.assert_held();
     tables_.clear_pages(*leaf_, first_, last_, gather);
-    return PageCount(leaf_->assign(first_, last_, nullptr, gather));
+    return leaf_->assign(first_, last_, nullptr, gather);
   }
   // What all of the range means, where one run says so.
   [[nodiscard]] std::optional<Meaning> meaning() const {
@@ -76,10 +77,26 @@ class [[nodiscard]] LeafChange {
     }
     return leaf_->run(index).meaning();
   }
-  // Changes the rights of the range, all of which means something.
+  // The run that all of the range lies in, where no other goes on with it: it does not reach the leaf's ends, and what
+  // stands directly before or behind it means something else, by more than its backing.
+  [[nodiscard]] std::optional<RunValue> lone_run() const {
+    leaf_->lock.assert_held();
+    const unsigned index = leaf_->first_run_from(first_);
+    if (index == leaf_->runs()) {
+      return std::nullopt;
+    }
+    const RunValue run = leaf_->run(index).value();
+    if (run.first() > first_ || run.last() < last_ || run.first() == 0 || run.last() == leaf_->slot_count - 1U ||
+        (index != 0 && may_be_one(leaf_->run(index - 1).value(), run)) ||
+        (index + 1 != leaf_->runs() && may_be_one(run, leaf_->run(index + 1).value()))) {
+      return std::nullopt;
+    }
+    return run;
+  }
+  // Changes the rights of the range, all of which means something, and makes the promise that they may need.
   void protect(Prot prot, TlbGather<F>& gather) {
     leaf_->lock.assert_held();
-    leaf_->set_prot(first_, last_, prot, gather);
+    leaf_->change(first_, last_, {.prot = prot, .add = {}, .drop = {}, .promises = true}, gather);
     tables_.limit_pages(*leaf_, first_, last_, prot, gather);
   }
   // Takes out what stands in the range. What it means stays.
@@ -94,6 +111,11 @@ class [[nodiscard]] LeafChange {
   }
 
  private:
+  [[nodiscard]] static bool may_be_one(const RunValue& run, const RunValue& next) {
+    return run.last() + 1 == next.first() && (run.backing == nullptr) == (next.backing == nullptr) &&
+           (run.word ^ next.word) >> 32 == 0;
+  }
+
   Tree& tree_;
   const Tables<F>& tables_;
   LeafPath<F>* path_;

@@ -7,6 +7,7 @@
 
 #include <vellum/base/panic.hpp>
 #include <vellum/base/prot.hpp>
+#include <vellum/base/types.hpp>
 
 namespace vellum {
 
@@ -68,10 +69,16 @@ class Traits {
   [[nodiscard]] constexpr bool is_locked_on_fault() const { return (bits_ & 64U) != 0; }
 
   // What its program said of large pages (madvise): that it wants them where they fit, or never any.
-  [[nodiscard]] static constexpr Traits wants_large() { return Traits(128); }
-  [[nodiscard]] static constexpr Traits refuses_large() { return Traits(256); }
-  [[nodiscard]] constexpr bool is_wanting_large() const { return (bits_ & 128U) != 0; }
-  [[nodiscard]] constexpr bool is_refusing_large() const { return (bits_ & 256U) != 0; }
+  [[nodiscard]] static constexpr Traits wants_large() { return Traits(1024); }
+  [[nodiscard]] static constexpr Traits refuses_large() { return Traits(2048); }
+  [[nodiscard]] constexpr bool is_wanting_large() const { return (bits_ & 1024U) != 0; }
+  [[nodiscard]] constexpr bool is_refusing_large() const { return (bits_ & 2048U) != 0; }
+  // Memory for it is promised: counted for as long as it is mapped, also while it may not be written.
+  [[nodiscard]] static constexpr Traits reserved() { return Traits(256); }
+  [[nodiscard]] constexpr bool is_reserved() const { return (bits_ & 256U) != 0; }
+  // A page that was never touched, or was discarded, is for somebody to supply: a fault waits for it.
+  [[nodiscard]] static constexpr Traits supplied() { return Traits(512); }
+  [[nodiscard]] constexpr bool is_supplied() const { return (bits_ & 512U) != 0; }
 
   constexpr bool operator==(const Traits&) const = default;
   [[nodiscard]] constexpr Traits without(Traits other) const {
@@ -94,6 +101,27 @@ struct Meaning {
   Traits traits;
 
   constexpr bool operator==(const Meaning&) const = default;
+  // Whether memory is to be promised for it where it is given the right `prot`, and is not so far.
+  [[nodiscard]] constexpr bool needs_promise(Prot wanted) const {
+    return wanted.can_write() && !prot.can_write() && !traits.is_shared() && !traits.is_unreserved() &&
+           !traits.is_reserved();
+  }
+};
+
+// Pages, or slots of one table, that mean something, and those among them that are reserved.
+struct MeaningSum {
+  std::uint64_t all = 0;
+  std::uint64_t reserved = 0;
+
+  constexpr MeaningSum& operator+=(const MeaningSum& other) {
+    all += other.all;
+    reserved += other.reserved;
+    return *this;
+  }
+  friend constexpr MeaningSum operator*(PageCount pages, const MeaningSum& slots) {
+    return {.all = pages.value() * slots.all, .reserved = pages.value() * slots.reserved};
+  }
+  constexpr bool operator==(const MeaningSum&) const = default;
 };
 
 // What becomes of a meaning: of its rights, where there are new ones, and of its traits.
@@ -101,8 +129,12 @@ struct MeaningChange {
   std::optional<Prot> prot;
   Traits add;
   Traits drop;
+  bool promises = false;  // what needs a promise for the new rights has it
 
   [[nodiscard]] constexpr Meaning of(Meaning meaning) const {
+    if (promises && prot && meaning.needs_promise(*prot)) {
+      meaning.traits = meaning.traits | Traits::reserved();
+    }
     meaning.prot = prot ? *prot : meaning.prot;
     meaning.traits = meaning.traits.without(drop) | add;
     return meaning;

@@ -34,9 +34,14 @@ struct RunValue {
             .maximum = Prot::from_bits(static_cast<unsigned>(word >> 40)),
             .traits = Traits::from_bits(static_cast<unsigned>(word >> 48))};
   }
+  // Slots from..to, which it covers.
+  [[nodiscard]] MeaningSum sum(std::uint64_t from, std::uint64_t to) const {
+    return {.all = to - from + 1, .reserved = is_reserved() ? to - from + 1 : 0};
+  }
   [[nodiscard]] bool means_the_same_as(const RunValue& other) const {
     return backing == other.backing && (word ^ other.word) >> 32 == 0;
   }
+  [[nodiscard]] bool is_reserved() const { return (word >> 48 & Traits::reserved().bits()) != 0; }
   void set_first(unsigned first) { word = (word & ~std::uint64_t{0xFFFF}) | first; }
   void set_last(unsigned last) { word = (word & ~std::uint64_t{0xFFFF'0000}) | std::uint64_t{last} << 16; }
 };
@@ -48,6 +53,11 @@ class Run {
   [[nodiscard]] unsigned first() const { return static_cast<unsigned>(word() & 0xFFFF); }
   [[nodiscard]] unsigned last() const { return static_cast<unsigned>(word() >> 16 & 0xFFFF); }
   [[nodiscard]] Meaning meaning() const { return value().meaning(); }
+  // The slots that it covers.
+  [[nodiscard]] MeaningSum sum() const {
+    const RunValue run = value();
+    return run.sum(run.first(), run.last());
+  }
   [[nodiscard]] RunValue value() const {
     const std::uint64_t bits = word();
     return {.backing = backing_.load(std::memory_order_acquire), .word = bits};
@@ -165,18 +175,15 @@ struct alignas(kCacheLine) Node : EpochEntry {
   [[nodiscard]] bool has_room(unsigned extra) const VELLUM_REQUIRES(lock) { return runs() + extra <= run_capacity(); }
   // Makes room for `extra` more runs, so that the functions below cannot fail. Error: no_memory, nothing changed.
   [[nodiscard]] Result<void> reserve_runs(unsigned extra) VELLUM_REQUIRES(lock);
-  // Gives slots first..last a meaning or, with null, none. Returns how many of them meant something before. Takes a
+  // Gives slots first..last a meaning or, with null, none. Returns those that meant something before. Takes a
   // reference to the backing for each run that it makes, drops those of the runs that go. Joins neighbours that mean
   // the same. Needs room for two runs.
-  unsigned assign(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) VELLUM_REQUIRES(lock);
+  MeaningSum assign(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) VELLUM_REQUIRES(lock);
   // Gives slots that mean nothing a value without a backing; `index` is that of the first run behind them. Needs room
   // for one run.
   void fill(unsigned index, RunValue value) VELLUM_REQUIRES(lock);
   // Changes what first..last mean, where they mean something. Needs room for two runs.
   void change(unsigned first, unsigned last, const MeaningChange& change, MeaningSink& sink) VELLUM_REQUIRES(lock);
-  void set_prot(unsigned first, unsigned last, Prot prot, MeaningSink& sink) VELLUM_REQUIRES(lock) {
-    change(first, last, {.prot = prot, .add = {}, .drop = {}}, sink);
-  }
   // Copies another node's runs into this node, which has none; takes references. Error: no_memory, nothing changed.
   [[nodiscard]] Result<void> copy_runs(const Node& from) VELLUM_REQUIRES(lock);
 
@@ -196,7 +203,7 @@ struct alignas(kCacheLine) Node : EpochEntry {
     RunBlock* block = spill.load(std::memory_order_relaxed);
     return block != nullptr ? block->capacity : kInlineRuns;
   }
-  unsigned assign_any(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) VELLUM_REQUIRES(lock);
+  MeaningSum assign_any(unsigned first, unsigned last, const Meaning* meaning, MeaningSink& sink) VELLUM_REQUIRES(lock);
   void open_gap(Run* array, unsigned index) VELLUM_REQUIRES(lock);
   void close_gap(Run* array, unsigned index) VELLUM_REQUIRES(lock);
   [[nodiscard]] unsigned cut(unsigned index, const RunValue& run, unsigned first, unsigned last) VELLUM_REQUIRES(lock);

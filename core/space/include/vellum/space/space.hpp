@@ -42,6 +42,7 @@ enum class FaultVerdict : std::uint8_t {
   access_denied,  // SIGSEGV, SEGV_ACCERR: what is mapped there does not permit it
   bus_error,      // SIGBUS: beyond the end of the file, or the file cannot be read
   out_of_memory,  // no page for it; nothing changed
+  missing,        // the page is for somebody to supply (Traits::supplied)
 };
 
 enum class Placement : std::uint8_t {
@@ -189,6 +190,9 @@ class AddressSpace : public FamilyMember<F> {
   // changes. Costs what differs between the two, not their size. What is mapped shared shows its object as it is now.
   // Errors: invalid (another family, or the space itself), no_memory; nothing changed.
   [[nodiscard]] Result<void> restore(AddressSpace& snapshot);
+  // UFFDIO_COPY's part: puts a page of these contents (none: zeros) where Traits::supplied says that somebody would.
+  // Errors: no_entry (nothing is mapped there, or nobody is to supply it), exists (a page is there), no_memory.
+  [[nodiscard]] Result<void> supply(VirtAddr page, std::optional<std::span<const std::byte, kPageSize>> contents);
   // A program's access was refused by the hardware. `address` may be any.
   [[nodiscard]] FaultVerdict fault(VirtAddr address, Access access) { return fault(address, access, {}); }
   // The same on behalf of somebody who is about to touch all of `wanted` in the same way.
@@ -215,6 +219,8 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] PageCount list_resident(VirtRange range, std::span<std::uint8_t> into);
   // Pages that mean something. Exact when quiescent.
   [[nodiscard]] PageCount mapped() const;
+  // Pages among them that are promised (Traits::reserved). Exact when quiescent.
+  [[nodiscard]] PageCount reserved() const;
   // Frames that the tree names (a frame that two pages name counts twice; the page of zeros does not count), and
   // tables.
   struct Residence {
@@ -238,6 +244,7 @@ class AddressSpace : public FamilyMember<F> {
   // One for each CPU, on lines of its own.
   struct alignas(kCacheLine) PerCpu {
     std::atomic<std::int64_t> mapped{0};
+    std::atomic<std::int64_t> reserved{0};
     LeafPath<F> path;  // only for the CPU itself, inside a section
     // Where unmapping left an empty table behind: it may be wanted again at once, so the last few are kept. Only for
     // the CPU itself, inside a section.
@@ -256,6 +263,32 @@ class AddressSpace : public FamilyMember<F> {
   void count_mapped(CpuIndex cpu, std::int64_t pages) {
     per_cpu_[cpu.value() % VirtualMemory<F>::kMostSlots].mapped.fetch_add(pages, std::memory_order_relaxed);
   }
+  void count_reserved(CpuIndex cpu, std::int64_t pages) {
+    per_cpu_[cpu.value() % VirtualMemory<F>::kMostSlots].reserved.fetch_add(pages, std::memory_order_relaxed);
+  }
+  // What was unmapped is gone, and promised no more.
+  void count_lost(CpuIndex cpu, const MeaningSum& lost) {
+    count_mapped(cpu, -static_cast<std::int64_t>(lost.all));
+    if (lost.reserved != 0) {
+      count_reserved(cpu, -static_cast<std::int64_t>(lost.reserved));
+      commitment().uncharge(cpu, PageCount(lost.reserved));
+    }
+  }
+  // Promises pages, where `traits` say that they are reserved. False: refused.
+  [[nodiscard]] bool reserve(CpuIndex cpu, Traits traits, PageCount pages) {
+    if (!traits.is_reserved()) {
+      return true;
+    }
+    if (!commitment().charge(cpu, pages, [this] { return mapped(); })) {
+      return false;
+    }
+    count_reserved(cpu, static_cast<std::int64_t>(pages.value()));
+    return true;
+  }
+  void unreserve(CpuIndex cpu, Traits traits, PageCount pages) {
+    count_lost(cpu, {.all = 0, .reserved = traits.is_reserved() ? pages.value() : 0});
+  }
+  [[nodiscard]] Commitment& commitment() const { return system_.objects.commitment(); }
 
   [[nodiscard]] static Result<AddressSpace*> create_in(VirtualMemory<F>& system, const SpaceLayout& layout,
                                                        Family<F>& family);
@@ -290,9 +323,10 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] static PageCount alignment_of(PageCount pages);
   [[nodiscard]] std::optional<Vpn> place(Vpn top, PageCount pages, PageCount alignment, PageCount phase) const;
   [[nodiscard]] std::optional<Vpn> find_gap(PageCount pages, PageCount alignment, PageCount phase);
-  [[nodiscard]] bool exceeds_commit(PageCount pages) const { return pages > system_.memory.total_count(); }
+  // What is mapped, with what it is to be known as: whether it is to be reserved.
+  [[nodiscard]] Traits promised(const Request& request) const;
   [[nodiscard]] bool exceeds_size(PageCount more) const;
-  [[nodiscard]] static PageCount mapped_in(Cursor<F>& cursor, VpnRange pages);
+  [[nodiscard]] static MeaningSum meant_in(Cursor<F>& cursor, VpnRange pages);
   void populate(VpnRange pages, const Request& request);
   // Calls visit(piece) -> Result<void> for pieces that do not cross a multiple of VirtualMemory::kPiece, and between
   // them asks whether it is to go on. Errors: visit's; interrupted.
@@ -317,7 +351,6 @@ class AddressSpace : public FamilyMember<F> {
     bool keeps_source;
   };
   enum class Transplanted : std::uint8_t { done, target_taken, source_changed, no_memory };
-  [[nodiscard]] static bool is_counted(const Region<F>& region);
   [[nodiscard]] static Request request_like(const Region<F>& region, VirtAddr address);
   [[nodiscard]] Result<void> cut_off(VirtAddr address, PageCount old_pages, PageCount new_pages);
   [[nodiscard]] Result<void> permits_growth(const Region<F>& region, VirtAddr address, PageCount old_pages,
@@ -332,6 +365,9 @@ class AddressSpace : public FamilyMember<F> {
                                               const Meaning (&meanings)[2], DroppedBackings& dropped);
   [[nodiscard]] static bool still_means(Cursor<F>& cursor, const Region<F>& region, VpnRange pages);
 
+  // brk.cpp
+  [[nodiscard]] bool has_room_for_heap(Vpn from, Vpn to);
+
   // prune.cpp
   [[nodiscard]] std::optional<Vpn> note_emptied(CpuIndex cpu, Vpn page);
   void prune(Vpn page);
@@ -339,11 +375,13 @@ class AddressSpace : public FamilyMember<F> {
   // protect.cpp
   struct Permitted {
     PageCount pages;
+    PageCount promised;  // of those
     Result<void> then;
   };
-  [[nodiscard]] Result<void> permits_change(const Meaning& meaning, Prot prot, PageCount pages) const;
-  [[nodiscard]] Permitted permitted_part(Cursor<F>& cursor, VpnRange pages, Prot prot,
-                                         std::optional<PageCount> data) const;
+  [[nodiscard]] Result<void> permits_change(const Meaning& meaning, Prot prot, PageCount region, PageCount part,
+                                            CpuIndex cpu);
+  [[nodiscard]] Permitted permitted_part(Cursor<F>& cursor, VpnRange pages, Prot prot, std::optional<PageCount> data,
+                                         CpuIndex cpu);
 
   // discard.cpp, marks.cpp
   [[nodiscard]] static Result<void> permits_discard(const Meaning& meaning, Discard how);
@@ -363,7 +401,18 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Result<void> settle_marks();
 
   // fault.cpp
-  enum class Step : std::uint8_t { done, again, settle, open, populate, swap_in, take_block, no_memory };
+  enum class Step : std::uint8_t {
+    done,
+    again,
+    settle,
+    open,
+    populate,
+    swap_in,
+    missing,
+    exists,
+    take_block,
+    no_memory
+  };
   struct Walk;
   struct Attempt;
   class LargeBlock;
@@ -376,6 +425,8 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Step fill_empty(Attempt& attempt, Node& leaf, const Walk& walk, const Meaning& meaning)
       VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Step fill_from_object(Attempt& attempt, Node& leaf, const Meaning& meaning) VELLUM_REQUIRES(leaf.lock);
+  void fill_around(Attempt& attempt, Node& leaf, const Mapping<F>& mapping, EntryRights rights)
+      VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Step upgrade(Attempt& attempt, Node& leaf, const Walk& walk, const Meaning& meaning, Entry entry)
       VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Step copy_page(Attempt& attempt, Node& leaf, const Meaning& meaning, Pfn from)
@@ -391,6 +442,8 @@ class AddressSpace : public FamilyMember<F> {
                                       const Meaning& meaning) const VELLUM_REQUIRES(node.lock);
   [[nodiscard]] bool is_filled(const Node& node, unsigned slot, const Meaning& meaning) const
       VELLUM_REQUIRES(node.lock);
+  // supply.cpp
+  [[nodiscard]] Result<void> enter_supplied(Vpn page, Pfn frame);
   // short_fault.cpp
   struct Covered {
     Meaning meaning;
@@ -409,7 +462,8 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] bool fill_in_order(Node& leaf, unsigned slot, unsigned last, Prot prot, CpuIndex cpu)
       VELLUM_REQUIRES(leaf.lock);
   void enter_zero_page(Node& leaf, unsigned slot, Prot prot, CpuIndex cpu) VELLUM_REQUIRES(leaf.lock);
-  void enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights) VELLUM_REQUIRES(leaf.lock);
+  void enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRights rights, bool present = true)
+      VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Result<void> open_path(Vpn page, TlbGather<F>& gather);
   void allow_links(Vpn page);
   void reload_root();
@@ -419,6 +473,7 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Settled grow_down(Cursor<F>& cursor, Vpn page, PageCount locked_before, CpuIndex cpu);
 
   // fork.cpp
+  [[nodiscard]] bool promise_again_to(AddressSpace& child, PageCount left_out, CpuIndex cpu);
   [[nodiscard]] Result<AddressSpace*> copy();
   [[nodiscard]] Result<void> share_root_with(AddressSpace& child);
 
@@ -437,6 +492,7 @@ class AddressSpace : public FamilyMember<F> {
   enum class Hold : std::uint8_t { nothing, object };
   [[nodiscard]] bool is_resident_in(const Region<F>& region, Vpn page) const;
   [[nodiscard]] std::optional<Region<F>> find_region(VirtAddr from, Hold hold);
+  [[nodiscard]] std::optional<Region<F>> region_in_leaf(Vpn page, Hold hold);
   void add_residence(Node& node, Residence& sum);
   std::uint64_t check_node(Node& node, const Meaning* above, bool exclusive);
   void check_large(const Node& large, bool writable);

@@ -64,7 +64,7 @@ class VirtualMemory {
   [[nodiscard]] Pfn zero_frame() const { return zero_frame_; }
   // Slots of what a space has for each CPU; beyond so many, CPUs share them.
   static constexpr unsigned kMostSlots = 64;
-  static constexpr ByteCount kSlotSize{2 * kCacheLine};
+  static constexpr ByteCount kSlotSize{(F::kLevels > 4 ? 3 : 2) * kCacheLine};
   [[nodiscard]] unsigned slot_count() const {
     const unsigned cpus = memory.machine().cpu_count();
     return cpus < kMostSlots ? cpus : kMostSlots;

@@ -31,7 +31,7 @@ void find_cpus();
 struct CpuBlock {
   static constexpr std::size_t kTrapStack = 8192;
 
-  PerCpu cpu;
+  PerCpu cpu;  // first: a CPU that begins finds the block by it
   alignas(kPageSize) std::byte entry_stack[kPageSize];
   alignas(kPageSize) std::uint64_t global_table[kPageSize / sizeof(std::uint64_t)];
   alignas(kPageSize) std::byte task_state[kPageSize];
@@ -39,8 +39,9 @@ struct CpuBlock {
 };
 
 // Starts the CPU `index` by way of the page at `start_page`, which is memory below 1 MB that nobody else uses
-// meanwhile. It runs main() on the stack that ends at `stack_top`, in the kernel's tables, with interrupts off. False
-// where it does not answer within a second. By the boot CPU, whose clock runs.
+// from now on. It runs main(), the same for all, on the stack that ends at `stack_top`, in the kernel's tables, with
+// interrupts off. False where it does not answer within a second; it may still do so later, and then runs on what it
+// was given. By the boot CPU, whose clock runs.
 [[nodiscard]] bool start_cpu(CpuIndex index, CpuBlock& block, VirtAddr stack_top, PhysAddr start_page, void (*main)());
 [[nodiscard]] bool is_online(CpuIndex cpu);
 
@@ -53,6 +54,12 @@ void flush_cpus(const CpuSet& cpus, const TlbFlush& flush);
 void flush_other_cpus(const TlbFlush& flush);
 // Drops what the calling CPU was asked to.
 void answer_flushes();
+// For loops that wait with interrupts off.
+inline void answer_if_asked() {
+  if (this_cpu().flushes_asked.load(std::memory_order_relaxed) != 0) {
+    answer_flushes();
+  }
+}
 
 // From here to wake_up() the calling CPU rests.
 void begin_rest();
@@ -62,6 +69,13 @@ void wake_up();
 void rest();
 // Interrupts that flushes took, since boot.
 [[nodiscard]] std::uint64_t flush_interrupts();
+// How often a CPU made others drop translations, however many they were, and did so for others. One that rests is not
+// asked, and does not count.
+struct FlushCounts {
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+};
+[[nodiscard]] FlushCounts flush_counts(CpuIndex cpu);
 
 // Makes all other CPUs stop for good, whatever they do.
 void stop_other_cpus();

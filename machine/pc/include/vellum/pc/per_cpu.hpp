@@ -48,6 +48,9 @@ struct alignas(kPageSize) PerCpu {
   // It rests (cpus.hpp), and drops all translations when it wakes if `stale` says so.
   std::atomic<bool> rests{false};
   std::atomic<bool> stale{false};
+  // Since boot: how often it made others drop translations, by interrupts; and how often it did so for others.
+  std::atomic<std::uint64_t> flushes_sent{0};
+  std::atomic<std::uint64_t> flushes_received{0};
 
   unsigned section_depth = 0;
   // What leaving the outermost section brings back.

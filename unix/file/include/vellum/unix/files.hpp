@@ -146,7 +146,7 @@ class Files {
   Ref<FileSystem> shared_memory_;
   Ref<FileSystem> devices_system_;
   Ref<FileSystem> processes_system_;
-  Ref<FileSystem> empty_system_;
+  Ref<FileSystem> machine_system_;
 };
 
 }  // namespace vellum::unix

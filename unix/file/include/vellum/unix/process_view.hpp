@@ -62,9 +62,13 @@ struct SystemFigures {
   static constexpr unsigned kMostCpus = 16;
   unsigned cpu_count = 1;
   CpuTimes cpus[kMostCpus] = {};  // those that take part, first
+  // Of the same CPUs: how often they made others drop translations, and did so for others.
+  std::uint64_t flushes_sent[kMostCpus] = {};
+  std::uint64_t flushes_received[kMostCpus] = {};
   std::uint64_t context_switches = 0;
   std::uint64_t processes_made = 0;
   std::uint64_t threads = 0;
+  std::uint64_t stack_pages = 0;  // of theirs, in the kernel
   std::uint64_t running = 0;
   std::uint64_t blocked = 0;
   ProcessId last_made;
@@ -73,8 +77,13 @@ struct SystemFigures {
   std::uint64_t major_faults = 0;
 };
 [[nodiscard]] SystemFigures system_figures();
-// What programs may come to write: their private writable memory, stacks, and segments; in pages.
-[[nodiscard]] std::uint64_t committed_pages();
+// Pages of memory objects that processes have in their tables, and pages of memory that is locked, each once however
+// many share it. Takes as long as there are pages.
+struct MappedFigures {
+  std::uint64_t objects = 0;
+  std::uint64_t locked = 0;
+};
+[[nodiscard]] MappedFigures mapped_figures();
 // /proc/sysvipc/shm.
 void write_shared_segments(TextSink& sink);
 

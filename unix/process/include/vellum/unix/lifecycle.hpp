@@ -118,4 +118,11 @@ struct WaitResult {
 // Notes how much memory the process holds now, if that is the most so far.
 void note_residence(Process& process);
 
+// posix_timer.cpp: timers of timer_create(2).
+// A timer that is not set, with the lowest number that was not given out. Errors: no_memory, try_again (the limit of
+// pending signals).
+[[nodiscard]] Result<PosixTimer*> create_posix_timer(Process& process) VELLUM_EXCLUDES(process_lock);
+void destroy_posix_timer(PosixTimer& timer) VELLUM_REQUIRES(process_lock);
+void end_posix_timers(Process& process) VELLUM_REQUIRES(process_lock);
+
 }  // namespace vellum::unix

@@ -11,4 +11,9 @@ void relieve_memory();
 // There cannot be more threads. Ends the processes that have taken them, if there are such.
 void relieve_threads(ProcessSystem& system);
 
+// The budget of promises (Commitment::set_budget) refused pages to the calling thread. Any lock may be held.
+void note_refusal(PageCount pages);
+// Tells, once, who holds what, if such a refusal was noted. To be called where its error goes to the program.
+void report_refusal();
+
 }  // namespace vellum::unix

@@ -62,6 +62,29 @@ struct IntervalTimers {
   Virtual processing;  // ITIMER_PROF: and the kernel for it
 };
 
+// A timer of timer_create(2).
+struct PosixTimer : Timer, SignalLender {
+  enum class Notify : std::uint8_t { nothing, process, thread };
+  PosixTimer(Process& its_process, QueuedSignal& its_signal) : process(its_process), queued(&its_signal) {}
+
+  Process& process;
+  ListLink process_link;
+  std::int32_t id = 0;
+  std::int32_t clock = 0;  // CLOCK_*
+  Notify notify = Notify::nothing;
+  ProcessId thread;  // that is told
+  QueuedSignal* const queued;
+  Nanoseconds interval{0};
+  Nanoseconds next{0};  // where it has expired, and is to be set again
+  bool again = false;
+};
+
+struct PosixTimers {
+  IntrusiveList<PosixTimer, &PosixTimer::process_link> all;
+  std::int32_t next_id = 0;
+  std::uint64_t count = 0;
+};
+
 // Letters as for Thread: c constant, o the process's own threads, p process_lock.
 class Process final {
  public:
@@ -115,9 +138,9 @@ class Process final {
   Credentials credentials VELLUM_GUARDED_BY(process_lock);
   Limits limits VELLUM_GUARDED_BY(process_lock);
   char name[16] = {};              // o: as the kernel calls it (comm)
-  bool dumpable = true;            // o
+  bool dumpable = true;            // o, p
   bool no_new_privileges = false;  // o: exec grants none (PR_SET_NO_NEW_PRIVS)
-  Signal parent_death_signal;      // o: 0: none
+  Signal parent_death_signal;      // o, p; 0: none
   // The system depends on it (init): it dies of no signal that it did not ask for or cause.
   bool unkillable VELLUM_GUARDED_BY(process_lock) = false;
 
@@ -130,6 +153,7 @@ class Process final {
   std::uint64_t most_resident = 0;  // pages, of the programs that it ran before
   Usage children_usage VELLUM_GUARDED_BY(process_lock);
   IntervalTimers timers VELLUM_GUARDED_BY(process_lock);
+  PosixTimers posix_timers VELLUM_GUARDED_BY(process_lock);
 
   [[nodiscard]] SignalAction& action(Signal signal) VELLUM_REQUIRES(process_lock) {
     return actions[signal.value() - 1U];
@@ -139,6 +163,9 @@ class Process final {
   [[nodiscard]] std::span<const GroupId> calling_groups() const VELLUM_REQUIRES(process_lock) {
     return std::span(credentials.groups).first(credentials.group_count);
   }
+  // Gives the process other credentials. Where that changes what it may do to others, what was agreed on with who it
+  // was before holds no more: it may not be looked into, and its parent's death is no signal (Linux's commit_creds).
+  void commit(const Credentials& changed) VELLUM_REQUIRES(process_lock);
   [[nodiscard]] std::uint64_t data_limit() const {
     const LockGuard guard(process_lock);
     return limits[Resource::data].soft;

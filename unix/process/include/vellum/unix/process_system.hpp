@@ -25,6 +25,7 @@
 #include <vellum/unix/shared_segments.hpp>
 #include <vellum/unix/terminal.hpp>
 #include <vellum/unix/timer.hpp>
+#include <vellum/unix/user_faults.hpp>
 
 namespace vellum::unix {
 
@@ -107,12 +108,15 @@ class ProcessSystem {
   Scheduler scheduler;
   FutexTable futexes;
   SharedSegments segments;
+  UserFaults user_faults;
   PendingSignals::Cache queued_signals;
+  TypedCache<PosixTimer> posix_timers;
   TypedCache<Program> programs;
 
   // Figures since boot.
   std::atomic<std::uint64_t> processes_made{0};
-  std::atomic<std::uint64_t> ticks{0};  // of the CPU that keeps the time
+  std::atomic<bool> has_told_of_budget{false};  // that the budget of promises refused something
+  std::atomic<std::uint64_t> ticks{0};          // of the CPU that keeps the time
   std::atomic<std::uint64_t> minor_faults{0};
   std::atomic<std::uint64_t> major_faults{0};
   std::atomic<std::uint64_t> least_free{~std::uint64_t{0}};  // pages, as far as ticks saw

@@ -65,6 +65,12 @@ inline constexpr unsigned kMostCpus = 16;
 [[nodiscard]] Result<void> start_other_cpus(void (*run)());
 // Interrupts another CPU, which then calls on_call().
 void call_cpu(unsigned cpu);
+// How often a CPU interrupted others so that they drop translations, and dropped some for others; since boot.
+struct FlushCounts {
+  std::uint64_t sent = 0;
+  std::uint64_t received = 0;
+};
+[[nodiscard]] FlushCounts flush_counts(unsigned cpu);
 // What current_thread() says on the calling CPU from now on; null before.
 void set_current_thread(Thread& thread);
 
@@ -112,6 +118,10 @@ void count_fault();
 // There is no memory for an access of the kernel to the program's memory: ends somebody. False where that is the
 // calling thread's process, so that the access is to fail.
 [[nodiscard]] bool find_memory();
+
+// The calling thread's program, or the kernel for it, lacks a page that somebody is to supply: waits for it. False
+// where the access is to fail (SIGBUS; of the kernel's: bad_address).
+[[nodiscard]] bool wait_for_page(VirtAddr address, Access access, Privilege who);
 
 // Before each return to user mode after request_attention(): signals, another thread's turn, the end of the process.
 void before_user_mode(UserRegisters& registers);

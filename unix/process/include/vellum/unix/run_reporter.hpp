@@ -13,6 +13,7 @@ namespace vellum::unix {
 
 class Process;
 class WaitStatus;
+struct MemoryAccount;
 
 // A process is about to die of what its program did at an instruction.
 struct FatalFault {
@@ -26,18 +27,20 @@ struct FatalFault {
   std::span<const std::byte> instruction;  // bytes at rip, as many as can be read
 };
 
-// Why the system ended processes that did nothing wrong by themselves.
+// Why the system ended processes that did nothing wrong by themselves, or refused them something.
 struct Verdict {
   enum class Reason : std::uint8_t {
-    out_of_memory,      // it held the most memory when there was none left
-    too_many_processes  // it and its descendants took all the processes that there can be
+    out_of_memory,       // it held the most memory when there was none left
+    too_many_processes,  // it and its descendants took all the processes that there can be
+    over_budget          // what it asked for was more than may be promised to all together; it goes on
   };
   Reason reason;
   ProcessId process;
   std::string_view name;
-  PageCount resident;  // tables included
-  PageCount total;     // of the machine
-  unsigned processes;  // ended together
+  PageCount resident;                      // tables included; what was refused, over_budget
+  PageCount total;                         // of the machine; of the budget
+  unsigned processes;                      // ended together
+  const MemoryAccount* account = nullptr;  // of the moment before; only where memory is the reason
 };
 
 class RunReporter {

@@ -81,6 +81,7 @@ enum class SignalCode : std::int32_t {
   from_user = 0,         // SI_USER
   from_kernel = 0x80,    // SI_KERNEL
   from_queue = -1,       // SI_QUEUE
+  from_timer = -2,       // SI_TIMER
   from_thread = -6,      // SI_TKILL
   not_mapped = 1,        // SEGV_MAPERR
   access_denied = 2,     // SEGV_ACCERR
@@ -175,9 +176,17 @@ static_assert(sizeof(SignalAction) == 32);
 enum class DefaultAction : std::uint8_t { terminate, dump, ignore, stop, resume };
 [[nodiscard]] DefaultAction default_action(Signal signal);
 
+// Who has a queued signal of its own, and lends it: a timer, which must not allocate when it runs out.
+struct SignalLender {
+  bool is_lent = false;
+  std::uint32_t missed = 0;   // times that there was more to tell since then
+  std::uint32_t overrun = 0;  // the same of the signal that was taken last
+};
+
 struct QueuedSignal {
   SignalInfo info;
   ListLink link;
+  SignalLender* lender = nullptr;  // null: its own, to be freed by who took it
 };
 
 // Signals that wait for one thread, or for any thread of a process. The owner locks.
@@ -188,9 +197,10 @@ class PendingSignals {
   [[nodiscard]] SignalSet set() const { return set_; }
   // A signal below kFirstRealtime waits once. Takes `queued` where it keeps it; otherwise the caller still has it.
   [[nodiscard]] bool add(Signal signal, QueuedSignal* queued);
-  // Takes the first of `wanted`, which must wait; sets `spent` to what the caller then frees, or null.
+  // Takes the first of `wanted`, which must wait; sets `spent` to what the caller then frees, or null. What was lent
+  // goes back.
   [[nodiscard]] SignalInfo take(Signal signal, QueuedSignal*& spent);
-  // Forgets all of `unwanted`; the queued ones are handed to the caller's list.
+  // Forgets all of `unwanted`; the queued ones are handed to the caller's list, or back to who lent them.
   using List = IntrusiveList<QueuedSignal, &QueuedSignal::link>;
   void discard(SignalSet unwanted, List& spent);
 

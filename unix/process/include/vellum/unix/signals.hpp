@@ -11,6 +11,8 @@ namespace vellum::unix {
 // From interrupts too. What is ignored is forgotten.
 void send_signal(Process& process, const SignalInfo& info) VELLUM_REQUIRES(process_lock);
 void send_thread_signal(Thread& thread, const SignalInfo& info) VELLUM_REQUIRES(process_lock);
+// Of a thread, or of any; queues what the lender lends, if it can. Without allocating.
+void send_lent_signal(Process& process, Thread* only, QueuedSignal& lent) VELLUM_REQUIRES(process_lock);
 // Without allocating: for callbacks of timers.
 void send_plain_signal(Process& process, Signal signal) VELLUM_REQUIRES(process_lock);
 // Ends a process whatever it does.

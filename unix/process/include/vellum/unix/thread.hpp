@@ -54,10 +54,11 @@ class Thread final {
   Thread(const Thread&) = delete;
   Thread& operator=(const Thread&) = delete;
 
-  ThreadContext context;  // o, s
-  ProcessSystem& system;  // c
-  Process* process;       // c
-  ProcessId id;           // o, p: exec makes a thread its process's first
+  ThreadContext context;         // o, s
+  ProcessSystem& system;         // c
+  Process* process;              // c
+  ProcessId id;                  // o, p: exec makes a thread its process's first
+  PageCount refused_promise{0};  // o: by the budget, and not yet told
   void (*body)(Thread&) = nullptr;
   void* body_argument = nullptr;
 

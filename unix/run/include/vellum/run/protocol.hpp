@@ -54,7 +54,9 @@ enum class ToKernel : std::uint8_t {
   // (NAME=VALUE). Once each: `name` (what the program finds as its argument 0; without it, its path), `directory`
   // (current directory), `user` (illumos or linux: the layout), `stdin`, `stdout`, `stderr` (terminal, pipe, file or
   // null: what they are on the host), `rows`, `columns`, `time` (nanoseconds since 1970), `strace` (0 or 1), `uid`,
-  // `gid`, `protocol` (kProtocolVersion), `hold` (0 or 1: wait before a program ends, see `held`). Any number: `bind`
+  // `gid`, `protocol` (kProtocolVersion), `vmem` (bytes that may be promised to all programs together; without it, or
+  // 0, as
+  // many as vm.overcommit_memory says), `hold` (0 or 1: wait before a program ends, see `held`). Any number: `bind`
   // (TAG:GUESTPATH of a 9P mount besides the root).
   start = 1,
   input = 2,        // bytes of stdin, never more than the kernel gave credit for

@@ -78,21 +78,24 @@ struct SystemCall {
 [[nodiscard]] std::span<const SystemCall> memory_calls();         // mmap, munmap, mprotect, mremap, brk
 [[nodiscard]] std::span<const SystemCall> memory_advice_calls();  // madvise, msync, mincore
 [[nodiscard]] std::span<const SystemCall> memory_lock_calls();    // mlock, munlock, ...
+[[nodiscard]] std::span<const SystemCall> user_fault_calls();     // userfaultfd
 [[nodiscard]] std::span<const SystemCall> process_calls();        // fork, exec, wait, exit, threads
 [[nodiscard]] std::span<const SystemCall> identity_calls();       // users, groups, process groups, sessions
 [[nodiscard]] std::span<const SystemCall> capability_calls();     // the superuser's rights one by one
 [[nodiscard]] std::span<const SystemCall> schedule_calls();       // limits, usage, priorities, CPUs
 [[nodiscard]] std::span<const SystemCall> signal_calls();         // sigaction, kill, ...
 [[nodiscard]] std::span<const SystemCall> time_calls();           // clocks, sleep, timers
+[[nodiscard]] std::span<const SystemCall> timer_calls();          // timer_create, ...
 [[nodiscard]] std::span<const SystemCall> system_calls();         // uname, sysinfo, reboot, getrandom, ...
 
 // All calls, one after the other; for a table of them.
 template <class Visit>
 void for_each_system_call(Visit visit) {
   for (const std::span<const SystemCall> calls :
-       {file_calls(), transfer_calls(), path_calls(), attribute_calls(), event_calls(), memory_calls(), process_calls(),
-        identity_calls(), capability_calls(), schedule_calls(), signal_calls(), time_calls(), system_calls(),
-        socket_calls(), segment_calls(), remote_calls(), memory_advice_calls(), memory_lock_calls()}) {
+       {file_calls(),   transfer_calls(),      path_calls(),        attribute_calls(),  event_calls(),
+        memory_calls(), process_calls(),       identity_calls(),    capability_calls(), schedule_calls(),
+        signal_calls(), time_calls(),          system_calls(),      socket_calls(),     segment_calls(),
+        remote_calls(), memory_advice_calls(), memory_lock_calls(), user_fault_calls(), timer_calls()}) {
     for (const SystemCall& call : calls) {
       visit(call);
     }
