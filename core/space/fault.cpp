@@ -244,7 +244,8 @@ typename AddressSpace<F>::Step AddressSpace<F>::add_table(Attempt& attempt, Node
   } else {
     rights.write = rights.write && walk.exclusive && meaning.traits.is_shared();
   }
-  tables_.link(node, slot, *child, rights, true);
+  // What may not be touched can be supplied.
+  tables_.link(node, slot, *child, rights, sink_now || walk.owner != &node || !meaning.prot.is_none());
   return Step::again;
 }
 
