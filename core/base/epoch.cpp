@@ -32,6 +32,14 @@ void EpochDomain::collect(CpuIndex cpu) {
   }
 }
 
+void EpochDomain::settle(CpuIndex cpu) {
+  VELLUM_ASSERT(slots_[cpu.value()].depth == 0);
+  for (unsigned round = 0; round < kBuckets && slots_[cpu.value()].retired_count.load(std::memory_order_relaxed) != 0;
+       ++round) {
+    collect(cpu);
+  }
+}
+
 void EpochDomain::drain() {
   for (unsigned cpu = 0; cpu < cpu_count_; ++cpu) {
     VELLUM_CHECK(slots_[cpu].announced.load(std::memory_order_acquire) == 0);

@@ -27,6 +27,35 @@ TEST(Prune, MappingTouchingAndUnmappingAcrossTheSpaceLeavesFewTables) {
   space.destroy();
 }
 
+// All tables go in one operation, after which nothing else may be retired for long.
+TEST(Prune, TablesOfManyAreFreeAtOnceWhenTheyGo) {
+  constexpr std::uint64_t kTables = 1000;
+  test::SpaceSystem<Amd64> system;
+  const VirtAddr at(std::uint64_t{1} << 40);
+  const ByteCount length(kTables * entry_span<Amd64>(2).value() * kPageSize);
+  for (const bool unmaps : {true, false}) {
+    AddressSpace<Amd64>& space = system.create();
+    ASSERT_TRUE(space
+                    .map({.address = at,
+                          .length = length,
+                          .prot = kReadWrite,
+                          .traits = Traits::no_reserve(),
+                          .placement = Placement::fixed})
+                    .ok());
+    for (std::uint64_t i = 0; i < kTables; ++i) {
+      ASSERT_EQ(space.fault(at + ByteCount(i * entry_span<Amd64>(2).value() * kPageSize), Access::read),
+                FaultVerdict::resolved);
+    }
+    const PageCount used = system.memory().free_count();
+    if (unmaps) {
+      ASSERT_TRUE(space.unmap(at, length).ok());
+      EXPECT_GE(system.memory().free_count() - used, PageCount(kTables));
+    }
+    space.destroy();
+    EXPECT_GE(system.memory().free_count() - used, PageCount(kTables));
+  }
+}
+
 // The other side of it: a page that comes and goes keeps its table.
 TEST(Prune, MappingAndUnmappingInOnePlaceAllocatesNoTables) {
   test::SpaceSystem<Amd64> system;

@@ -125,7 +125,9 @@ void AddressSpace<F>::destroy() {
   family_->release();
   commitment().uncharge(system_.memory.machine().current_cpu(), reserved());
   system_.per_cpu_.free(per_cpu_);
-  system_.spaces_.destroy(this);
+  VirtualMemory<F>& system = system_;
+  system.spaces_.destroy(this);
+  system.settle();
 }
 
 template <PageTableFormat F>

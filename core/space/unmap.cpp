@@ -16,6 +16,7 @@ Result<void> AddressSpace<F>::unmap(VirtAddr address, ByteCount length) {
   if (!layout_.may_name(range)) {
     return Errno::invalid;
   }
+  constexpr PageCount kMuch = PageCount(64 * entry_count<F>(1));  // that may be mapped by so many tables
   const VpnRange gone = VpnRange::must(vpn_of<F>(address), pages);
   Result<void> result;
   std::optional<Vpn> to_prune;
@@ -42,6 +43,9 @@ Result<void> AddressSpace<F>::unmap(VirtAddr address, ByteCount length) {
   }
   if (to_prune) {
     prune(*to_prune);
+  }
+  if (pages > kMuch) {
+    system_.settle();
   }
   // The lowest of the mappings placed downwards went: the next one may have its place.
   std::uint64_t lowest = gone.start().value();

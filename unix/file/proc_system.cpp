@@ -77,7 +77,7 @@ Result<void> write_meminfo(Files& files, const ProcSubject& /*subject*/, TextSin
   pages("Inactive(anon):", used.shared);
   nothing({"Active(file):"});
   pages("Inactive(file):", used.files);
-  pages("Unevictable:", mapped.locked);
+  pages("Unevictable:", mapped.locked + mapped.kept);
   pages("Mlocked:", mapped.locked);
   nothing({"SwapTotal:", "SwapFree:", "Zswap:", "Zswapped:", "Dirty:", "Writeback:"});
   pages("AnonPages:", used.anonymous);

@@ -66,23 +66,31 @@ void relieve_memory() {
   constexpr PageCount kAtOnce{256};
   Thread& self = this_thread();
   ProcessSystem& system = self.system;
-  if (!system.files.reclaim(kAtOnce).is_zero()) {
-    return;  // files that can be read again
+  const PhysicalMemory& memory = system.memory.memory;
+  const PageCount free_before = memory.free_count();
+  system.memory.settle();
+  if (memory.free_count() >= free_before + kAtOnce || !system.files.reclaim(kAtOnce).is_zero()) {
+    return;  // that, or files that can be read again
   }
   process_lock.lock();
   const bool is_one_dying = find_dying(system) != nullptr;
+  const std::uint64_t ended_before = system.ended_for_memory;
   process_lock.unlock();
   const MemoryAccount account = is_one_dying ? MemoryAccount() : take_memory_account();
+  if (memory.free_count() >= free_before + kAtOnce) {
+    return;  // the account took its time, and somebody ended meanwhile
+  }
   std::optional<Verdict> verdict;
   char name[sizeof(Process::name)] = {};
   {
     const LockGuard guard(process_lock);
-    if (find_dying(system) == nullptr) {
+    if (find_dying(system) == nullptr && system.ended_for_memory == ended_before) {
       if (const Victim victim = find_largest(system); victim.process != nullptr) {
         std::copy(std::begin(victim.process->name), std::end(victim.process->name), name);
         verdict = verdict_of(*victim.process, victim.held, Verdict::Reason::out_of_memory, 1);
         verdict->name = name;
         verdict->account = account.processes > 0 ? &account : nullptr;
+        ++system.ended_for_memory;
         kill_process(*victim.process);
       }
     }

@@ -207,6 +207,7 @@ void on_tick() {
   if (ticks % kTicksPerLook == 0) {
     note_memory(system, *thread);
   }
+  system.memory.settle();
   system.scheduler.tick();
 }
 

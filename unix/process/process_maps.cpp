@@ -1,5 +1,7 @@
 // /proc/PID/maps, and sizes.
 
+#include <algorithm>
+
 #include <vellum/unix/file_pager.hpp>
 
 #include "view.hpp"
@@ -77,10 +79,13 @@ MemoryFigures figures_of(Program& program) {
     }
     figures.locked += region.traits.is_locked() ? pages : 0;
     if (region.object != nullptr) {
-      figures.files += pages;
+      const bool is_memory = region.object->is_memory();
+      (is_memory ? figures.shared : figures.files) += object_pages_in(program.space, region.range);
     }
   });
-  figures.files = figures.files < figures.resident ? figures.files : figures.resident;
+  // Looked at one after the other, while they may change.
+  figures.files = std::min(figures.files, figures.resident);
+  figures.shared = std::min(figures.shared, figures.resident - figures.files);
   return figures;
 }
 

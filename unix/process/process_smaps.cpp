@@ -205,7 +205,14 @@ MappedFigures mapped_figures() {
   }
   constexpr std::uint64_t kHalf = std::uint64_t{1} << (MemoryUsage::kShareShift - 1);
   return {.objects = (objects + kHalf) >> MemoryUsage::kShareShift,
-          .locked = (locked + kHalf) >> MemoryUsage::kShareShift};
+          .locked = (locked + kHalf) >> MemoryUsage::kShareShift,
+          .kept = process_system().segments.totals().locked.value()};
+}
+
+std::uint64_t object_pages_in(Space& space, VirtRange range) {
+  MemoryUsage usage;
+  survey_region(space, range, usage);
+  return usage.resident - usage.anonymous;
 }
 
 namespace {

@@ -170,9 +170,9 @@ void write_memory(const MemoryFigures& figures, TextSink& sink) {
   line("VmPin:\t", 0);
   line("VmHWM:\t", figures.peak_resident);
   line("VmRSS:\t", figures.resident);
-  line("RssAnon:\t", figures.resident - figures.files);
+  line("RssAnon:\t", figures.resident - figures.files - figures.shared);
   line("RssFile:\t", figures.files);
-  line("RssShmem:\t", 0);
+  line("RssShmem:\t", figures.shared);
   line("VmData:\t", figures.data);
   line("VmStk:\t", figures.stack);
   line("VmExe:\t", figures.code);

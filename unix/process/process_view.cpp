@@ -102,7 +102,7 @@ void write_auxiliary(const Program& program, TextSink& sink) {
 void write_sizes(Program* program, TextSink& sink) {
   const MemoryFigures figures = program != nullptr ? figures_of(*program) : MemoryFigures{};
   sink.decimal(figures.mapped).character(' ').decimal(figures.resident).character(' ');
-  sink.decimal(figures.files).character(' ').decimal(figures.code).text(" 0 ");
+  sink.decimal(figures.files + figures.shared).character(' ').decimal(figures.code).text(" 0 ");
   sink.decimal(figures.data + figures.stack).text(" 0\n");
 }
 

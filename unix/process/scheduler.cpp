@@ -40,6 +40,7 @@ void Scheduler::run(Thread& idle, PhysicalMemory& memory) {
     idle_ |= bit_of(self);
     lock_.unlock();
     leave_system();
+    idle.system.memory.settle();
     (void)memory.prezero(kZeroedAtOnce);
     wait_for_interrupt();
     (void)enter_system();

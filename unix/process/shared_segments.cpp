@@ -290,6 +290,7 @@ SharedSegments::Totals SharedSegments::totals() {
   Totals totals;
   for (unsigned slot = 0;; ++slot) {
     Ref<FileObject> object;
+    bool is_locked = false;
     {
       const LockGuard guard(lock_);
       if (slot >= end_) {
@@ -300,10 +301,12 @@ SharedSegments::Totals SharedSegments::totals() {
         continue;
       }
       object = Ref<FileObject>::adopt(slots_[slot]->object_);
+      is_locked = (slots_[slot]->status_.mode & SegmentStatus::kLocked) != 0;
     }
     ++totals.segments;
     totals.pages += object->page_count();
     totals.resident += object->resident();
+    totals.locked += is_locked ? object->resident() : PageCount(0);
   }
   return totals;
 }
@@ -393,12 +396,37 @@ Result<void> SharedSegments::remove(std::int32_t id) {
   return {};
 }
 
-Result<void> SharedSegments::set_locked(std::int32_t id, bool locked) {
+// As on Linux a user's locked segments count by their sizes, and apart from what mlock locks.
+Result<void> SharedSegments::lock(std::int32_t id, std::optional<PageCount> most) {
+  const FileCredentials who = calling_credentials();
+  const LockGuard guard(lock_);
+  SharedSegment& segment = *VELLUM_TRY(owned(id, who));
+  if (most && most->is_zero()) {
+    return Errno::not_permitted;
+  }
+  if ((segment.status_.mode & SegmentStatus::kLocked) != 0) {
+    return {};
+  }
+  PageCount locked = pages_for(segment.status_.size);
+  for (unsigned slot = 0; slot < end_; ++slot) {
+    const SharedSegment* const other = slots_[slot];
+    if (other != nullptr && (other->status_.mode & SegmentStatus::kLocked) != 0 && other->locked_by_ == who.user) {
+      locked += pages_for(other->status_.size);
+    }
+  }
+  if (most && locked > *most) {
+    return Errno::no_memory;
+  }
+  segment.status_.mode |= SegmentStatus::kLocked;
+  segment.locked_by_ = who.user;
+  return {};
+}
+
+Result<void> SharedSegments::unlock(std::int32_t id) {
   const FileCredentials who = calling_credentials();
   const LockGuard guard(lock_);
   SegmentStatus& status = VELLUM_TRY(owned(id, who))->status_;
-  status.mode = static_cast<std::uint16_t>((status.mode & ~SegmentStatus::kLocked) |
-                                           (locked ? SegmentStatus::kLocked : std::uint16_t{0}));
+  status.mode = static_cast<std::uint16_t>(status.mode & ~SegmentStatus::kLocked);
   return {};
 }
 

@@ -32,9 +32,12 @@ struct MemoryFigures {
   std::uint64_t stack = 0;
   std::uint64_t code = 0;       // of the program
   std::uint64_t libraries = 0;  // other executable memory
-  std::uint64_t files = 0;      // mapped of files
+  std::uint64_t files = 0;      // resident, of files that can be read again
+  std::uint64_t shared = 0;     // resident, of other objects
 };
 [[nodiscard]] MemoryFigures figures_of(Program& program);
+// Pages of objects that the tables name in a region: without private copies.
+[[nodiscard]] std::uint64_t object_pages_in(Space& space, VirtRange range);
 
 void write_maps(Program& program, TextSink& sink);
 // What a region's line in /proc/PID/maps says; `break_end` is the end of the heap.

@@ -4,6 +4,7 @@
 #include <vellum/unix/system_call.hpp>
 #include <vellum/unix/user_memory.hpp>
 
+#include "memory_locks.hpp"
 #include "paths.hpp"
 #include "value_names.hpp"
 
@@ -218,9 +219,13 @@ Result<std::uint64_t> sys_shmctl(const Arguments& arguments) {
     case command::kRemove:
       VELLUM_TRY(segments().remove(number));
       return 0;
-    case command::kLock:
+    case command::kLock: {
+      const LockBudget budget = lock_budget();
+      VELLUM_TRY(segments().lock(number, budget.unlimited ? std::nullopt : std::optional(budget.pages())));
+      return 0;
+    }
     case command::kUnlock:
-      VELLUM_TRY(segments().set_locked(number, which == command::kLock));
+      VELLUM_TRY(segments().unlock(number));
       return 0;
     default:
       return Errno::invalid;

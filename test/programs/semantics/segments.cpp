@@ -1,5 +1,6 @@
 // Shared memory segments of System V.
 #include <sys/ipc.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
 
@@ -294,6 +295,30 @@ CASE("segments", "limits, totals, and one after the other") {
   MUST(shmctl(id, SHM_UNLOCK, nullptr));
   EXPECT_EQ(status(id).shm_perm.mode, 0600U);
   remove(id);
+}
+
+CASE("segments", "what a user may lock") {
+  in_child([] {
+    const rlimit none = {0, 64 << 10};
+    const rlimit some = {64 << 10, 64 << 10};
+    MUST(setrlimit(RLIMIT_MEMLOCK, &some));
+    MUST(setuid(12345));
+    const int small = make_segment(48 << 10);
+    const int large = make_segment(80 << 10);
+    EXPECT_ERRNO(shmctl(large, SHM_LOCK, nullptr), ENOMEM);
+    MUST(shmctl(small, SHM_LOCK, nullptr));
+    MUST(shmctl(small, SHM_LOCK, nullptr));
+    const int other = make_segment(20 << 10);
+    EXPECT_ERRNO(shmctl(other, SHM_LOCK, nullptr), ENOMEM);
+    EXPECT_EQ(status(other).shm_perm.mode & SHM_LOCKED, 0U);
+    MUST(shmctl(small, SHM_UNLOCK, nullptr));
+    MUST(shmctl(other, SHM_LOCK, nullptr));
+    MUST(setrlimit(RLIMIT_MEMLOCK, &none));
+    EXPECT_ERRNO(shmctl(small, SHM_LOCK, nullptr), EPERM);
+    for (const int id : {small, large, other}) {
+      remove(id);
+    }
+  });
 }
 
 CASE("segments", "large ones, by two processes") {

@@ -8,7 +8,7 @@
 // A CPU inside a section announces the global epoch that it saw on entry, on a line of its own. The global epoch
 // advances when every CPU inside a section has announced the current one; so whatever was retired in epoch e is out of
 // everybody's sight when the epoch is e + 2. Nobody ever waits: retired entries pile up on the retiring CPU's lists and
-// are reclaimed by a later retire() or collect() of the same CPU.
+// are reclaimed by a later retire(), collect() or settle() of the same CPU.
 //
 // Besides, a section can be told from the next one of the same CPU (section_number), which lets a writer wait until
 // everybody who might have missed a flag has left (wait_for_sections): that is how fork shuts a space's other
@@ -61,6 +61,9 @@ class EpochDomain {
   void retire(CpuIndex cpu, EpochEntry& entry);
   // Reclaims what can be reclaimed on `cpu`, the calling CPU.
   void collect(CpuIndex cpu);
+  // Reclaims all that waits on `cpu`, the calling CPU, if nobody is inside a section; where others are, what can be.
+  // Outside of sections. For who retired much at once, which would wait for as many calls of retire().
+  void settle(CpuIndex cpu);
   // Reclaims everything on all CPUs. Only when no CPU is inside a section or retires.
   void drain();
   // Entries handed over and not reclaimed yet. Exact when quiescent.

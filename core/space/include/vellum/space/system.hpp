@@ -60,6 +60,13 @@ class VirtualMemory {
   static constexpr PageCount kPiece{512};
   [[nodiscard]] bool go_on() const { return may_go_on == nullptr || may_go_on(); }
 
+  // Gives back what the calling CPU's operations took out of trees, as far as nobody looks at it. With no lock held and
+  // outside of sections: after operations that take out much, when memory is short, and now and then.
+  void settle() {
+    const CpuSection<Machine> section(memory.machine());
+    epochs.settle(memory.machine().current_cpu());
+  }
+
   // The page that reads of untouched anonymous memory share.
   [[nodiscard]] Pfn zero_frame() const { return zero_frame_; }
   // Slots of what a space has for each CPU; beyond so many, CPUs share them.

@@ -82,6 +82,7 @@ struct SystemFigures {
 struct MappedFigures {
   std::uint64_t objects = 0;
   std::uint64_t locked = 0;
+  std::uint64_t kept = 0;  // of shared segments that are locked (SHM_LOCK)
 };
 [[nodiscard]] MappedFigures mapped_figures();
 // /proc/sysvipc/shm.

@@ -115,8 +115,9 @@ class ProcessSystem {
 
   // Figures since boot.
   std::atomic<std::uint64_t> processes_made{0};
-  std::atomic<bool> has_told_of_budget{false};  // that the budget of promises refused something
-  std::atomic<std::uint64_t> ticks{0};          // of the CPU that keeps the time
+  std::uint64_t ended_for_memory VELLUM_GUARDED_BY(process_lock) = 0;  // processes, by relieve_memory()
+  std::atomic<bool> has_told_of_budget{false};                         // that the budget of promises refused something
+  std::atomic<std::uint64_t> ticks{0};                                 // of the CPU that keeps the time
   std::atomic<std::uint64_t> minor_faults{0};
   std::atomic<std::uint64_t> major_faults{0};
   std::atomic<std::uint64_t> least_free{~std::uint64_t{0}};  // pages, as far as ticks saw

@@ -62,6 +62,7 @@ class SharedSegment final : public FilePager {
   const std::int32_t key_;  // that it was made with
   FileObject* object_ = nullptr;
   SegmentStatus status_;  // under the registry's lock
+  UserId locked_by_;      // likewise; where it is locked
 };
 
 class SharedSegments {
@@ -88,16 +89,20 @@ class SharedSegments {
   enum class Asking : std::uint8_t { reader, anybody };
   // IPC_STAT, SHM_STAT, SHM_STAT_ANY. Errors: invalid, access_denied.
   [[nodiscard]] Result<SegmentStatus> status(std::int32_t number, Naming naming, Asking asking);
-  // IPC_SET, IPC_RMID, SHM_LOCK. Errors: invalid, not_permitted (not its owner).
+  // IPC_SET, IPC_RMID, SHM_LOCK, SHM_UNLOCK. Errors: invalid, not_permitted (not its owner).
   [[nodiscard]] Result<void> set_owner(std::int32_t id, UserId owner, GroupId group, std::uint16_t mode);
   [[nodiscard]] Result<void> remove(std::int32_t id);
-  [[nodiscard]] Result<void> set_locked(std::int32_t id, bool locked);
+  // `most` pages of segments the caller's user may have locked, if there is a limit. Errors as well: no_memory (beyond
+  // it), not_permitted (it is zero). Segments never leave memory: what is locked is told, and counted.
+  [[nodiscard]] Result<void> lock(std::int32_t id, std::optional<PageCount> most);
+  [[nodiscard]] Result<void> unlock(std::int32_t id);
 
   struct Totals {
     std::uint32_t segments = 0;
     std::uint32_t highest = 0;  // slot in use; 0 where there is none
     PageCount pages{0};
     PageCount resident{0};
+    PageCount locked{0};  // of those
   };
   [[nodiscard]] Totals totals();
   // /proc/sysvipc/shm.
