@@ -118,7 +118,7 @@ Result<Walk> TypedSpace<F>::walk(std::uint64_t address) {
     if (level.kind == EntryKind::page) {
       const std::uint64_t size = std::uint64_t{1} << F::shift(level.level);
       walk.physical = level.target + (address & (size - 1));
-      const vellum::Frame& frame = owner_->vm().memory.frame(vellum::frame_of(vellum::PhysAddr(level.target)));
+      const vellum::Frame& frame = owner_->vm().memory.frame(vellum::frame_of(vellum::PhysAddr(*walk.physical)));
       walk.page_users = frame.kind() == vellum::FrameKind::zero_page ? 0 : frame.share();
     }
     if (level.kind != EntryKind::table) {

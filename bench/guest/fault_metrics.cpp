@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <array>
@@ -51,6 +53,47 @@ Samples sequential_touch() {
   return samples;
 }
 
+constexpr std::size_t kLargePage = 2 * kMegabyte;
+
+// A region at a multiple of a large page, for which large pages are wanted.
+Word map_for_large_pages() {
+  must("prctl", call(SYS_prctl, PR_SET_THP_DISABLE, 0, 0, 0, 0));
+  const Word all = must("mmap", map(kRegion + kLargePage));
+  const Word region = (all + kLargePage - 1) & -static_cast<Word>(kLargePage);
+  must("madvise", call(SYS_madvise, region, kRegion, MADV_HUGEPAGE));
+  return region;
+}
+
+// The first write to a page of 2 MiB. The rest of it takes no more faults.
+Samples large_fault() {
+  Samples samples(kRegion / kLargePage);
+  const Word region = map_for_large_pages();
+  for (Word at = region; at != region + static_cast<Word>(kRegion); at += kLargePage) {
+    samples.add(count([&] { write_page(reinterpret_cast<Page>(at)); }));
+  }
+  return samples;
+}
+
+Samples large_touch() {
+  Samples samples(3, kRegion / kPage);
+  for (int round = 0; round < 3; ++round) {
+    const Word region = map_for_large_pages();
+    samples.add(count([&] { touch(region, kRegion); }));
+    must("munmap", unmap(region, kRegion));
+  }
+  return samples;
+}
+
+Samples large_unmap() {
+  Samples samples(3, kRegion / kPage);
+  for (int round = 0; round < 3; ++round) {
+    const Word region = map_for_large_pages();
+    touch(region, kRegion);
+    samples.add(count([&] { must("munmap", unmap(region, kRegion)); }));
+  }
+  return samples;
+}
+
 // Forks a child that runs `child`, waits until it has ended.
 template <typename Child>
 void in_child(Child child) {
@@ -89,6 +132,21 @@ Samples copy_after_fork() {
   const Word region = must("mmap", map(kTouched));
   touch(region, kTouched);
   in_child([&] { isolated_pages(region, kTouched, [&](Page page) { counts.add(count([&] { write_page(page); })); }); });
+  counts.move_to(samples);
+  return samples;
+}
+
+// The first write to a page of 2 MiB that parent and child share.
+Samples large_copy_after_fork() {
+  Samples samples(kRegion / kLargePage);
+  SharedCounts counts;
+  const Word region = map_for_large_pages();
+  touch(region, kRegion);
+  in_child([&] {
+    for (Word at = region; at != region + static_cast<Word>(kRegion); at += kLargePage) {
+      counts.add(count([&] { write_page(reinterpret_cast<Page>(at)); }));
+    }
+  });
   counts.move_to(samples);
   return samples;
 }
@@ -198,6 +256,10 @@ Samples handled_fault() {
 constexpr std::array kMetrics{
     Metric{"write_fault", write_fault},
     Metric{"sequential_touch", sequential_touch},
+    Metric{"large_fault", large_fault},
+    Metric{"large_touch", large_touch},
+    Metric{"large_unmap", large_unmap},
+    Metric{"large_copy_after_fork", large_copy_after_fork},
     Metric{"read_fault", read_fault},
     Metric{"write_after_read", write_after_read},
     Metric{"copy_after_fork", copy_after_fork},

@@ -181,6 +181,15 @@ void ContentMove<F>::move_entry(const Unit& unit, const Meaning& meaning) VELLUM
   const unsigned slot = tables_.slot_of(target, place);
   const Entry entry = tables_.exchange(source, unit.slot, {});
   --source.live;
+  if (tables_.is_large(entry, source)) {
+    --source.resident;
+    ++target.live;
+    ++target.resident;
+    tables_.set(target, slot, entry);
+    (void)tables_.limit(target, slot, meaning.prot);
+    gather_.flush_entry(source, unit.slot, entry);
+    return;
+  }
   Node& child = tables_.child(entry, source);
   if (child.owning.load(std::memory_order_relaxed)) {
     --source.owning_children;
@@ -239,7 +248,11 @@ void ContentMove<F>::settle(Node& node, Vpn base) VELLUM_NO_THREAD_SAFETY_ANALYS
   const unsigned last = node.slot_count - 1U;
   for (unsigned slot = tables_.next_entry(node, 0, last); slot <= last;
        slot = tables_.next_entry(node, slot + 1, last)) {
-    Node& child = tables_.child(tables_.load(node, slot), node);
+    const Entry entry = tables_.load(node, slot);
+    if (tables_.is_large(entry, node)) {
+      continue;  // what it maps knows no place
+    }
+    Node& child = tables_.child(entry, node);
     if (!child.object_owned) {
       settle(child, tables_.page_of(node, slot));
     }

@@ -292,20 +292,12 @@ MeaningSum Cursor<F>::clear_slots(Node& node, unsigned first, unsigned last, Mea
         gather_.release_table(child);
         break;
       }
-      case EntryState::page: {
-        const Pfn frame = EntryCodec<F>::frame(entry, node.level);
-        if (tables_.memory().frame(frame).kind() != FrameKind::zero_page) {
-          --node.resident;
-        }
-        if (F::is_present(entry)) {
-          gather_.flush(tables_.range_of(node, slot));
-        }
-        gather_.release_frame(frame);
+      case EntryState::page:
+        --node.resident;
+        gather_.flush_entry(node, slot, entry);
+        gather_.release_table(tables_.child(entry, node));
         break;
-      }
       case EntryState::swapped:
-        gather_.release_swap(EntryCodec<F>::swap_slot(entry));
-        break;
       case EntryState::empty:
         break;
     }
@@ -396,7 +388,7 @@ void Cursor<F>::change_slots(Node& node, unsigned first, unsigned last, const Me
       const LockGuard guard(child.lock);
       change_slots(child, 0, child.slot_count - 1U, change);
     } else if (change.prot && tables_.limit(node, slot, *change.prot)) {
-      gather_.flush(tables_.range_of(node, slot));
+      gather_.flush_entry(node, slot, entry);
     }
   }
 }

@@ -53,6 +53,20 @@ Result<Node*> NodeStore::create(unsigned level, unsigned slots, Vpn base, LockRa
   return node;
 }
 
+Result<Node*> NodeStore::create_large(unsigned slots, Vpn base, Pfn block) {
+  void* const room = VELLUM_TRY(nodes_.allocate());
+  Node* const node = ::new (room) Node(*this, 1, slots, base, block, LockRank::node);
+  node->reclaim = reclaim_node;
+  node->large = true;
+  Frame& first = memory_.frame(block);
+  const Order order = first.order();
+  first.assign(FrameKind::anonymous, nullptr, 0);
+  memory_.split_block(block, order);
+  first.assign(FrameKind::anonymous, node, 0);
+  count(MemoryEvent::large_made);
+  return node;
+}
+
 void NodeStore::destroy(Node& node) {
   VELLUM_ASSERT(node.runs() == 0);
   RunBlock* block = node.spill.load(std::memory_order_relaxed);
@@ -60,7 +74,9 @@ void NodeStore::destroy(Node& node) {
     destroy_run_block(*block);
   }
   // Entries are cleared as what they held is released, so the page is zero again, but for a root's kernel half.
-  if (node.slot_count * sizeof(Entry) == kPageSize) {
+  if (node.large) {
+    // Its frames went before it.
+  } else if (node.slot_count * sizeof(Entry) == kPageSize) {
     memory_.free_zeroed(node.table);
   } else {
     memory_.free(node.table);
@@ -71,7 +87,7 @@ void NodeStore::destroy(Node& node) {
 
 void NodeStore::retire(Node& node, CpuIndex cpu) {
   node.stale.store(true, std::memory_order_release);
-  count(cpu, MemoryEvent::table_dropped);
+  count(cpu, node.large ? MemoryEvent::large_dropped : MemoryEvent::table_dropped);
   epochs_.retire(cpu, node);
 }
 

@@ -139,7 +139,9 @@ Result<Node*> Tables<F>::clone(Node& original, Vpn base) const VELLUM_NO_THREAD_
       }
       case EntryState::page: {
         Frame& frame = memory().frame(Codec::frame(entry, original.level));
-        if (frame.kind() != FrameKind::zero_page) {
+        if (original.level > 1) {
+          child(entry, original).share.fetch_add(1, std::memory_order_relaxed);
+        } else if (frame.kind() != FrameKind::zero_page) {
           frame.retain();
         }
         if (!original.object_owned) {  // there the right to write says that the page is dirty
@@ -169,7 +171,8 @@ Result<Node*> Tables<F>::clone(Node& original, Vpn base) const VELLUM_NO_THREAD_
 // What only one entry names is left alone, so its lock, which the caller may hold already, is not taken.
 template <PageTableFormat F>
 Result<Node*> Tables<F>::exclusive_child(Node& node, unsigned slot, TlbGather<F>& gather) const {
-  Node& original = child(load(node, slot), node);
+  const Entry entry = load(node, slot);
+  Node& original = is_large(entry, node) ? *VELLUM_TRY(split(node, slot, gather)) : child(entry, node);
   const std::optional<Meaning> meaning = node.meaning_at(slot);
   const Prot prot = meaning ? meaning->prot : Prot::all();
   Node* exclusive = &original;
@@ -188,6 +191,78 @@ Result<Node*> Tables<F>::exclusive_child(Node& node, unsigned slot, TlbGather<F>
     gather.release_table(original);
   }
   return exclusive;
+}
+
+template <PageTableFormat F>
+Result<void> Tables<F>::enter_large(Node& node, unsigned slot, Pfn block, EntryRights rights) const {
+  VELLUM_ASSERT(has_large(node.level) && load(node, slot).bits == 0);
+  (void)VELLUM_TRY(store_->create_large(entry_count<F>(1), page_of(node, slot), block));
+  ++node.live;
+  ++node.resident;
+  node.granted |= grant_bits(rights);
+  set(node, slot, Codec::page(block, node.level, rights));
+  return {};
+}
+
+template <PageTableFormat F>
+bool Tables<F>::is_large_alone(const Node& node, unsigned slot) const {
+  const Node& large = child(load(node, slot), node);
+  bool alone = large.share.load(std::memory_order_acquire) == 1;
+  for (unsigned i = 0; alone && i < large.slot_count; ++i) {
+    alone = memory().frame(large.table + PageCount(i)).share() == 1;
+  }
+  return alone;
+}
+
+// Frames that follow one another, from that of `first` on.
+template <PageTableFormat F>
+void Tables<F>::fill_with_pages(Node& table, Entry first) const {
+  const auto window = machine().window(table.table);
+  AlignedWord* const page = entries(window.data());
+  for (unsigned i = 0; i < table.slot_count; ++i) {
+    __atomic_store_n(page + i, first.bits + i * kPageSize, __ATOMIC_RELAXED);
+  }
+  table.occupied.store(0xFFFF, std::memory_order_relaxed);
+}
+
+// Nobody else can reach the new table, so its lock is not taken. Where the large page is named from elsewhere too, the
+// frames are held by both from now on.
+template <PageTableFormat F>
+Result<Node*> Tables<F>::split(Node& node, unsigned slot, TlbGather<F>& gather) const VELLUM_NO_THREAD_SAFETY_ANALYSIS {
+  Entry entry = load(node, slot);
+  Node& large = child(entry, node);
+  VELLUM_ASSERT(large.large);
+  Node* const table = VELLUM_TRY(create_child(node, slot));
+  const bool alone = large.share.load(std::memory_order_acquire) == 1;
+  for (unsigned i = 0; !alone && i < large.slot_count; ++i) {
+    memory().frame(large.table + PageCount(i)).retain();
+  }
+  Entry link;
+  do {
+    const EntryRights rights = Codec::rights(entry, node.level);
+    const bool present = F::is_present(entry);
+    const std::uint64_t marks = entry.bits & (F::accessed_bit(1) | F::kDirty);
+    Entry page = Codec::page(large.table, 1, rights);
+    page = present ? page : Codec::with(page, 1, rights, false);
+    page.bits |= marks;
+    fill_with_pages(*table, page);
+    link = Codec::table(table->table, node.level, rights);
+    link = present ? link : Codec::with(link, node.level, rights, false);
+    table->granted = grant_bits(rights);
+  } while (!replace(node, slot, entry, link));
+  table->live = large.slot_count;
+  table->resident = large.slot_count;
+  --node.resident;
+  gather.flush(VpnRange::must(page_of(node, slot), PageCount(1)));
+  store_->count(gather.cpu(), MemoryEvent::large_split);
+  if (alone) {
+    memory().frame(large.table).assign(FrameKind::anonymous, nullptr, 0);
+    large.stale.store(true, std::memory_order_release);
+    store_->retire(large, gather.cpu());
+  } else {
+    gather.release_table(large);
+  }
+  return table;
 }
 
 template <PageTableFormat F>
@@ -235,29 +310,59 @@ void Tables<F>::release(Node& node, TlbGather<F>& gather) const {
   }
 }
 
+// The frames of a large page. Those that nothing else maps are a block again: no translation leads to them any more.
+template <PageTableFormat F>
+void Tables<F>::release_pages(const Node& large, TlbGather<F>& gather) const {
+  bool alone = true;
+  for (unsigned i = 0; alone && i < large.slot_count; ++i) {
+    alone = memory().frame(large.table + PageCount(i)).share() == 1;
+  }
+  if (alone) {
+    return memory().free_split_block(large.table, Order(kLargeOrder));
+  }
+  for (unsigned i = 0; i < large.slot_count; ++i) {
+    gather.release_frame(large.table + PageCount(i));
+  }
+}
+
+// Of a table of pages, or of one above: the compiler makes two functions of it.
+template <PageTableFormat F>
+template <bool is_leaf>
+void Tables<F>::release_entries(Node& node, TlbGather<F>& gather) const {
+  const auto window = machine().window(node.table);
+  AlignedWord* const table = entries(window.data());
+  constexpr std::uint64_t kStateBits = X86EntryBits::kPresent | Codec::kTagMask;
+  const unsigned last = node.slot_count - 1U;
+  for (unsigned slot = 0; slot <= last; ++slot) {
+    const Entry entry{__atomic_load_n(table + slot, __ATOMIC_RELAXED)};
+    if (entry.bits == 0) {
+      slot = search_entry(node, slot, last) - 1;
+      continue;
+    }
+    __atomic_store_n(table + slot, 0, __ATOMIC_RELAXED);
+    if constexpr (!is_leaf) {
+      release(child(entry, node), gather);
+    } else if ((entry.bits & kStateBits) != Codec::kSwapped) [[likely]] {
+      gather.release_frame(Codec::frame(entry, 1));
+    } else {
+      gather.release_swap(Codec::swap_slot(entry));
+    }
+  }
+}
+
 template <PageTableFormat F>
 void Tables<F>::tear_down(Node& node, TlbGather<F>& gather) const {
+  if (node.large) {
+    release_pages(node, gather);
+    return store_->retire(node, gather.cpu());
+  }
   {
     const LockGuard guard(node.lock);
     node.stale.store(true, std::memory_order_release);
-    const auto window = machine().window(node.table);
-    AlignedWord* const table = entries(window.data());
-    const unsigned last = node.slot_count - 1U;
-    for (unsigned slot = 0; slot <= last; ++slot) {
-      const Entry entry{__atomic_load_n(table + slot, __ATOMIC_RELAXED)};
-      if (entry.bits == 0) {
-        slot = search_entry(node, slot, last) - 1;
-        continue;
-      }
-      __atomic_store_n(table + slot, 0, __ATOMIC_RELAXED);
-      const EntryState found = state(entry, node);
-      if (found == EntryState::page) [[likely]] {
-        gather.release_frame(Codec::frame(entry, node.level));
-      } else if (found == EntryState::table) {
-        release(child(entry, node), gather);
-      } else {
-        gather.release_swap(Codec::swap_slot(entry));
-      }
+    if (node.level == 1) {
+      release_entries<true>(node, gather);
+    } else {
+      release_entries<false>(node, gather);
     }
     node.live = 0;
     node.resident = 0;

@@ -283,11 +283,11 @@ void PhysicalMemory::drain_caches() {
 }
 
 // Where no block is found, what this CPU and the zero pool hold may be what it lacks.
-std::optional<Pfn> PhysicalMemory::take_block(Order order) {
+std::optional<Pfn> PhysicalMemory::take_block(Order order, Effort effort) {
   const CpuSection section(machine_);
   const LockGuard guard(lock_);
   std::optional<Pfn> block = pool_.take_block(order);
-  if (!block) {
+  if (!block && effort == Effort::full) {
     drain(this_cpu());
     drain_zero_pool();
     block = pool_.take_block(order);
@@ -296,14 +296,14 @@ std::optional<Pfn> PhysicalMemory::take_block(Order order) {
   return block;
 }
 
-Result<Pfn> PhysicalMemory::allocate_block(Order order, Contents contents) {
+Result<Pfn> PhysicalMemory::allocate_block(Order order, Contents contents, Effort effort) {
   if (order == Order(0)) {
     return allocate(contents);
   }
   if (!machine_.allocation_permitted()) [[unlikely]] {
     return Errno::no_memory;
   }
-  const std::optional<Pfn> block = take_block(order);
+  const std::optional<Pfn> block = take_block(order, effort);
   if (!block) {
     return Errno::no_memory;
   }
@@ -370,6 +370,17 @@ void PhysicalMemory::split_block(Pfn first, Order order) {
   }
 }
 
+void PhysicalMemory::free_split_block(Pfn first, Order order) {
+  for (std::uint64_t i = 0; i < order.pages().value(); ++i) {
+    Frame& part = frame(first + PageCount(i));
+    VELLUM_CHECK(part.kind() != FrameKind::free && part.order() == Order(0));
+    VELLUM_ASSERT(part.share() == 1);
+    part.end_use();
+  }
+  frame(first).begin_use(order, 1);
+  free_block(first, order);
+}
+
 Result<Reservation> PhysicalMemory::reserve(PageCount count) {
   if (!machine_.allocation_permitted()) [[unlikely]] {
     return Errno::no_memory;
@@ -393,8 +404,9 @@ PageCount PhysicalMemory::free_count() const {
   return PageCount(free);
 }
 
-MemoryLevel PhysicalMemory::level() const {
-  const PageCount free(pool_free_.load(std::memory_order_relaxed) + zero_pool_count_.load(std::memory_order_relaxed));
+MemoryLevel PhysicalMemory::level_without(PageCount frames) const {
+  const PageCount all(pool_free_.load(std::memory_order_relaxed) + zero_pool_count_.load(std::memory_order_relaxed));
+  const PageCount free = all > frames ? all - frames : PageCount(0);
   if (free >= watermarks_.high) {
     return MemoryLevel::plenty;
   }

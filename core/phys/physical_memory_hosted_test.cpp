@@ -202,6 +202,19 @@ TEST(PhysicalMemory, ASplitBlockIsFreedPageByPage) {
   system.check_all_free();
 }
 
+TEST(PhysicalMemory, OrAsTheBlockThatItWas) {
+  test::System system({.memory = 4_MiB, .cpus = 1});
+  PhysicalMemory& memory = system.memory();
+  for (int round = 0; round < 8; ++round) {
+    const Pfn block = memory.allocate_block(Order(9), Contents::zeroed, Effort::none).value();
+    memory.frame(block).assign(FrameKind::anonymous, nullptr, 0);
+    memory.split_block(block, Order(9));
+    EXPECT_EQ(memory.level_without(memory.total_count()), MemoryLevel::critical);
+    memory.free_split_block(block, Order(9));
+  }
+  system.check_all_free();
+}
+
 TEST(PhysicalMemory, AReservationCannotFailAndGivesBackTheRest) {
   test::System system({.memory = 1_MiB, .cpus = 1});
   PhysicalMemory& memory = system.memory();

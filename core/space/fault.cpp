@@ -11,7 +11,7 @@
 namespace vellum {
 
 template <PageTableFormat F>
-FaultVerdict AddressSpace<F>::fault(VirtAddr address, Access access) {
+FaultVerdict AddressSpace<F>::fault(VirtAddr address, Access access, VpnRange wanted) {
   if (!layout_.contains(address)) {
     return FaultVerdict::no_mapping;
   }
@@ -19,6 +19,7 @@ FaultVerdict AddressSpace<F>::fault(VirtAddr address, Access access) {
   if (fault_shortly(page, access)) [[likely]] {
     return FaultVerdict::resolved;
   }
+  LargeBlock block(system_.memory);
   for (;;) {
     Step step;
     MemoryObject<F>* object = nullptr;
@@ -27,7 +28,7 @@ FaultVerdict AddressSpace<F>::fault(VirtAddr address, Access access) {
     {
       TreeOperation<F> operation(tree);
       TlbGather<F>& gather = operation.gather();
-      Attempt trial{.page = page, .access = access, .gather = gather};
+      Attempt trial{.page = page, .access = access, .gather = gather, .block = &block, .wanted = wanted};
       step = attempt(trial);
       if (step == Step::open && access != Access::write) {
         allow_links(page);
@@ -59,6 +60,9 @@ FaultVerdict AddressSpace<F>::fault(VirtAddr address, Access access) {
         }
         break;
       }
+      case Step::take_block:
+        block.allocate();
+        break;
       case Step::missing:
         return FaultVerdict::missing;
       case Step::settle:
@@ -90,7 +94,7 @@ typename AddressSpace<F>::Walk AddressSpace<F>::descend(Vpn page) const {
             .links_present = true};
   while (walk.node->level > 1) {
     const Entry entry = tables_.load(*walk.node, tables_.slot_of(*walk.node, page));
-    if (entry.bits == 0) {
+    if (!tables_.leads_on(entry)) {
       break;
     }
     Node& child = tables_.child(entry, *walk.node);
@@ -114,7 +118,7 @@ bool AddressSpace<F>::leads_to(Vpn page, const Node& node) const {
   const Node* reached = tree.root;
   while (reached->level > node.level) {
     const Entry entry = tables_.load(*reached, tables_.slot_of(*reached, page));
-    if (entry.bits == 0) {
+    if (!tables_.leads_on(entry)) {
       return false;
     }
     reached = &tables_.child(entry, *reached);
@@ -197,8 +201,14 @@ template <PageTableFormat F>
 typename AddressSpace<F>::Step AddressSpace<F>::add_table(Attempt& attempt, Node& node, const Walk& walk,
                                                           const Meaning& meaning) {
   const unsigned slot = tables_.slot_of(node, attempt.page);
-  if (tables_.load(node, slot).bits != 0) {
-    return Step::again;
+  if (const Entry entry = tables_.load(node, slot); entry.bits != 0) {
+    return tables_.is_large(entry, node) ? use_large(attempt, node, walk, meaning) : Step::again;
+  }
+  if (attempt.block != nullptr) {
+    const Step step = add_large(attempt, node, walk, meaning);
+    if (step != Step::settle) {
+      return step;
+    }
   }
   if (node.object_owned) {
     // A part of the object's own tree, linked: only the object adds to it.
@@ -234,7 +244,8 @@ typename AddressSpace<F>::Step AddressSpace<F>::add_table(Attempt& attempt, Node
   } else {
     rights.write = rights.write && walk.exclusive && meaning.traits.is_shared();
   }
-  tables_.link(node, slot, *child, rights, true);
+  // What may not be touched can be supplied.
+  tables_.link(node, slot, *child, rights, sink_now || walk.owner != &node || !meaning.prot.is_none());
   return Step::again;
 }
 
@@ -446,9 +457,10 @@ void AddressSpace<F>::enter_page(Node& leaf, unsigned slot, Pfn frame, EntryRigh
 }
 
 #define VELLUM_COMPILE(F)                                                          \
-  template FaultVerdict AddressSpace<F>::fault(VirtAddr, Access);                  \
+  template FaultVerdict AddressSpace<F>::fault(VirtAddr, Access, VpnRange);        \
   template typename AddressSpace<F>::Walk AddressSpace<F>::descend(Vpn) const;     \
   template bool AddressSpace<F>::leads_to(Vpn, const Node&) const;                 \
+  template void AddressSpace<F>::reload_root();                                    \
   template typename AddressSpace<F>::Step AddressSpace<F>::attempt(Attempt&);      \
   template void AddressSpace<F>::enter_zero_page(Node&, unsigned, Prot, CpuIndex); \
   template typename AddressSpace<F>::Step AddressSpace<F>::upgrade(Attempt&, Node&, const Walk&, const Meaning&, Entry);

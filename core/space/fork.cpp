@@ -48,6 +48,7 @@ Result<AddressSpace<F>*> AddressSpace<F>::copy() {
     child->size_limit_.store(size_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     child->data_limit_.store(data_limit_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     child->place_below_.store(place_below_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    child->set_large_pages_permitted(permits_large_pages());
     const ClosedTree<F> closed(system_, *family_, tree);
     // While nobody changes it.
     shared =

@@ -342,13 +342,12 @@ void AddressSpace<F>::populate(VpnRange pages, const Request& request) {
     return;
   }
   const Access access = request.prot.can_write() && !request.traits.is_shared() ? Access::write : Access::read;
-  for (std::uint64_t i = 0; i < pages.size().value(); ++i) {
-    if (has_page(pages.start() + PageCount(i), access)) {
-      continue;  // filled together with one before it
-    }
-    if (fault(address_of<F>(pages.start() + PageCount(i)), access) != FaultVerdict::resolved) {
+  for (Vpn page = pages.start(); pages.contains(page);) {
+    const PageCount there = pages_there(page, access);  // filled together with one before
+    if (there.is_zero() && fault(address_of<F>(page), access, pages) != FaultVerdict::resolved) {
       return;
     }
+    page += std::max(there, PageCount(1));
   }
 }
 

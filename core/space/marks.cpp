@@ -1,5 +1,7 @@
 // What a program says of its mappings besides their rights: what fork does with them, and what is to stay in memory.
 
+#include <algorithm>
+
 #include <vellum/pagetable/instantiate.hpp>
 #include <vellum/space/space.hpp>
 
@@ -12,7 +14,8 @@ Result<void> AddressSpace<F>::mark(VirtRange range, const Marking& marking) {
   if (wanted.empty() || (starts_outside && marking.gaps == Gaps::obstacle)) {
     return range.empty() ? Result<void>() : Result<void>(Errno::no_memory);
   }
-  if (marking.add != Traits()) {
+  constexpr Traits kOfNoConcernToForks = Traits::wants_large() | Traits::refuses_large();
+  if (marking.add.without(kOfNoConcernToForks) != Traits()) {
     is_marked_.store(true, std::memory_order_relaxed);
   }
   TreeOperation<F> operation(tree);
@@ -90,14 +93,14 @@ Result<void> AddressSpace<F>::bring_in(VirtRange range) {
     }
     const bool writes = region->prot.can_write() && !region->traits.is_shared();
     const Access access = writes ? Access::write : Access::read;
-    for (VirtAddr page = part.start(); part.contains(page); page += ByteCount(kPageSize)) {
-      if (has_page(vpn_of<F>(page), access)) {
-        continue;
-      }
-      const FaultVerdict verdict = fault(page, access);
+    const VpnRange pages = VpnRange::must(vpn_of<F>(part.start()), whole_pages(part.size()));
+    for (Vpn page = pages.start(); pages.contains(page);) {
+      const PageCount there = pages_there(page, access);
+      const FaultVerdict verdict = there.is_zero() ? fault(address_of<F>(page), access, pages) : FaultVerdict::resolved;
       if (verdict != FaultVerdict::resolved) {
         return verdict == FaultVerdict::out_of_memory ? Errno::try_again : Errno::no_memory;
       }
+      page += std::max(there, PageCount(1));
     }
     at = part.last() + ByteCount(1);
   }

@@ -29,7 +29,7 @@ Result<void> AddressSpace<F>::open_path(Vpn page, TlbGather<F>& gather) VELLUM_N
   while (node->level > 1 && !node->stale.load(std::memory_order_relaxed)) {
     const unsigned slot = tables_.slot_of(*node, page);
     const Entry entry = tables_.load(*node, slot);
-    if (entry.bits == 0) {
+    if (!tables_.leads_on(entry)) {
       break;
     }
     Node* child = &tables_.child(entry, *node);
@@ -85,6 +85,9 @@ void AddressSpace<F>::allow_links(Vpn page) {
     const std::optional<Meaning> meaning = owning ? node->meaning_at(slot) : std::nullopt;
     if (F::restricts(node->level)) {
       (void)tables_.limit(*node, slot, meaning ? meaning->prot : Prot::all());  // adds; no entry has more than this
+    }
+    if (tables_.is_large(entry, *node)) {
+      return;
     }
     node = &tables_.child(entry, *node);
   }

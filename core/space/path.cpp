@@ -53,7 +53,8 @@ SpacePath<F> path_to(AddressSpace<F>& space, VirtAddr address) {
   const PathStep<F>& last = path.steps[path.count - 1];
   if (EntryCodec<F>::state(last.entry, last.level) == EntryState::page) {
     PhysicalMemory& memory = space.system().memory;
-    const Pfn frame = EntryCodec<F>::frame(last.entry, last.level);
+    const PageCount offset(page.value() & (entry_span<F>(last.level).value() - 1));
+    const Pfn frame = EntryCodec<F>::frame(last.entry, last.level) + offset;
     if (memory.is_managed(frame)) {
       path.frame_kind = memory.frame(frame).kind();
       path.frame_share = memory.frame(frame).share();

@@ -170,8 +170,7 @@ PageCount AddressSpace<F>::list_resident(VirtRange range, std::span<std::uint8_t
 template <PageTableFormat F>
 bool AddressSpace<F>::is_resident_in(const Region<F>& region, Vpn page) const {
   const Walk walk = descend(page);
-  if (walk.node->level == 1 &&
-      tables_.state(tables_.load(*walk.node, tables_.slot_of(*walk.node, page)), *walk.node) == EntryState::page) {
+  if (tables_.state(tables_.load(*walk.node, tables_.slot_of(*walk.node, page)), *walk.node) == EntryState::page) {
     return true;
   }
   return region.object != nullptr &&
@@ -190,14 +189,17 @@ template <PageTableFormat F>
 void AddressSpace<F>::add_residence(Node& node, Residence& sum) {
   const LockGuard guard(node.lock);
   sum.tables += PageCount(1);
+  sum.pages += tables_.span(node) * node.resident;
   if (node.level == 1) {
-    sum.pages += PageCount(node.resident);
     return;
   }
   const unsigned last = node.slot_count - 1U;
   for (unsigned slot = tables_.next_entry(node, 0, last); slot <= last;
        slot = tables_.next_entry(node, slot + 1, last)) {
-    add_residence(tables_.child(tables_.load(node, slot), node), sum);
+    const Entry entry = tables_.load(node, slot);
+    if (tables_.state(entry, node) == EntryState::table) {
+      add_residence(tables_.child(entry, node), sum);
+    }
   }
 }
 
@@ -256,6 +258,10 @@ std::uint64_t AddressSpace<F>::check_node(Node& node, const Meaning* above, bool
       VELLUM_CHECK(child.base == tables_.page_of(node, slot) || child.object_owned);
       pages +=
           check_node(child, child.owning.load(std::memory_order_relaxed) ? nullptr : meaning, exclusive && !shared);
+    } else if (tables_.is_large(entry, node)) {
+      VELLUM_CHECK(meaning != nullptr && meaning->backing == nullptr && !node.object_owned);
+      ++resident;
+      check_large(tables_.child(entry, node), F::rights(entry, node.level).write);
     } else if (state == EntryState::page) {
       VELLUM_CHECK(meaning != nullptr);
       const Frame& frame = system_.memory.frame(EntryCodec<F>::frame(entry, node.level));
@@ -268,6 +274,17 @@ std::uint64_t AddressSpace<F>::check_node(Node& node, const Meaning* above, bool
   }
   VELLUM_CHECK(live == node.live && resident == node.resident && owning_children == node.owning_children);
   return pages;
+}
+
+template <PageTableFormat F>
+void AddressSpace<F>::check_large(const Node& large, bool writable) {
+  VELLUM_CHECK(large.large && large.slot_count == entry_count<F>(1));
+  VELLUM_CHECK(large.share.load(std::memory_order_relaxed) == 1 || !writable);
+  for (unsigned i = 0; i < large.slot_count; ++i) {
+    const Frame& frame = system_.memory.frame(large.table + PageCount(i));
+    VELLUM_CHECK(frame.kind() == FrameKind::anonymous && frame.share() > 0);
+    VELLUM_CHECK(frame.share() == 1 || !writable);
+  }
 }
 
 #define VELLUM_COMPILE(F)                                                                \

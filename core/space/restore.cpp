@@ -61,6 +61,7 @@ Result<void> AddressSpace<F>::restore(AddressSpace& snapshot) {
     future_locks_.store(snapshot.future_locks_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     is_marked_.store(snapshot.is_marked_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     place_below_.store(snapshot.place_below_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    set_large_pages_permitted(snapshot.permits_large_pages());
     count_mapped(cpu, static_cast<std::int64_t>(snapshot.mapped().value() - mapped().value()));
     const auto promised = static_cast<std::int64_t>(snapshot.reserved().value() - reserved().value());
     count_reserved(cpu, promised);
@@ -146,10 +147,15 @@ bool AddressSpace<F>::restore_table(Node& to, Node& from, unsigned slot, TlbGath
   const Entry old = tables_.load(to, slot);
   const Entry entry = tables_.load(from, slot);
   Node* const had = old.bits == 0 ? nullptr : &tables_.child(old, to);
-  Node* const wanted = entry.bits == 0 ? nullptr : &tables_.child(entry, from);
+  Node* wanted = entry.bits == 0 ? nullptr : &tables_.child(entry, from);
   if (had == wanted) {  // its content is the same, but not what the entry permits
     tables_.set(to, slot, entry);
     return false;
+  }
+  if (had != nullptr && wanted != nullptr && wanted->large && !had->large) {
+    // The space wrote a part: so that only this need be put back, now and later, the snapshot is split as well.
+    const Result<Node*> table = tables_.split(from, slot, gather);
+    wanted = table.ok() ? table.value() : wanted;
   }
   if (had != nullptr && wanted != nullptr && restore_in_place(*had, *wanted, gather)) {
     const std::optional<Meaning> meaning =
@@ -169,7 +175,7 @@ bool AddressSpace<F>::restore_table(Node& to, Node& from, unsigned slot, TlbGath
 // written since the last time.
 template <PageTableFormat F>
 bool AddressSpace<F>::restore_in_place(Node& to, Node& from, TlbGather<F>& gather) {
-  if (to.share.load(std::memory_order_acquire) != 1 || to.object_owned || from.object_owned) {
+  if (to.share.load(std::memory_order_acquire) != 1 || to.object_owned || from.object_owned || to.large || from.large) {
     return false;
   }
   const LockGuard to_guard(to.lock);

@@ -110,22 +110,7 @@ bool AddressSpace<F>::fill_in_order(Node& leaf, unsigned slot, unsigned last, Pr
   return done != 0;
 }
 
-// Whether an access to a page would not fault, as far as that is plain to see.
-template <PageTableFormat F>
-bool AddressSpace<F>::has_page(Vpn page, Access access) {
-  const TreeSection section(tree);
-  LeafPath<F>* const path = path_of(section.cpu());
-  Node* const leaf = path != nullptr ? path->find(tree, tables_, page) : nullptr;
-  if (leaf == nullptr || !leaf->owning.load(std::memory_order_acquire)) {
-    return false;
-  }
-  const Entry entry = tables_.load(*leaf, entry_index<F>(page, 1));
-  return F::is_present(entry) && (access == Access::read || F::rights(entry, 1).write);
-}
-
-#define VELLUM_COMPILE(F)                                    \
-  template bool AddressSpace<F>::fault_shortly(Vpn, Access); \
-  template bool AddressSpace<F>::has_page(Vpn, Access);
+#define VELLUM_COMPILE(F) template bool AddressSpace<F>::fault_shortly(Vpn, Access);
 VELLUM_FOR_EACH_FORMAT(VELLUM_COMPILE)
 #undef VELLUM_COMPILE
 

@@ -28,6 +28,8 @@ constexpr auto kDuration = std::chrono::milliseconds(400);
 template <PageTableFormat F>
 class SpaceThreads : public ::testing::Test {
  protected:
+  SpaceThreads() { system.vm().large_pages = LargePages::everywhere; }  // the toys' windows have room for some
+
   // Pages on both sides of a boundary between tables of all levels that the format has below its root.
   static constexpr std::uint64_t kPages = 24;
   static constexpr VirtAddr kBase =

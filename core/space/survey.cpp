@@ -38,7 +38,11 @@ class Surveyor {
           look_below(tables_.child(entry, node), page, paths);
           break;
         case EntryState::page:
-          show(node, entry, page, paths);
+          if (tables_.is_large(entry, node)) {
+            show_large(node, entry, page, paths);
+          } else {
+            show(node, entry, page, EntryCodec<F>::frame(entry, node.level), paths);
+          }
           break;
         case EntryState::swapped:
           visitor_.visit({.page = page, .swapped = true});
@@ -65,8 +69,15 @@ class Surveyor {
     }
   }
 
-  void show(const Node& node, Entry entry, Vpn page, std::uint64_t paths) {
-    const Pfn start = EntryCodec<F>::frame(entry, node.level);
+  void show_large(const Node& node, Entry entry, Vpn start, std::uint64_t paths) VELLUM_REQUIRES(node.lock) {
+    const Node& large = tables_.child(entry, node);
+    const VpnRange part = VpnRange::must(start, Tables<F>::span(node)).intersection(pages_);
+    for (Vpn page = part.start(); part.contains(page); page += PageCount(1)) {
+      show(node, entry, page, large.table + (page - start), paths * large.share.load(std::memory_order_relaxed));
+    }
+  }
+
+  void show(const Node& node, Entry entry, Vpn page, Pfn start, std::uint64_t paths) {
     if (!memory_.is_managed(start)) {
       return;
     }
@@ -79,7 +90,8 @@ class Surveyor {
                     .kind = frame.kind(),
                     .users = paths * (node.object_owned ? 1 : entries),
                     .accessed = (entry.bits & F::accessed_bit(node.level)) != 0,
-                    .dirty = (entry.bits & F::kDirty) != 0});
+                    .dirty = (entry.bits & F::kDirty) != 0,
+                    .large = node.level > 1});
   }
 
   PhysicalMemory& memory_;

@@ -242,6 +242,7 @@ class Agreement(Inspecting):
         user = [walk for walk in mapped if walk["user"]]
         for kind in (mapped, large, foreign, user):
             self.assertGreater(len(kind), 10)
+        self.assertTrue(any(walk["user"] for walk in large))
         print(f"    {len(compared)} addresses as QEMU sees them, seed {self.seed}: {len(mapped)} mapped ({len(user)} by programs, "
               f"{len(large)} in large pages), {len(foreign)} not canonical; {len(rows)} rows; by process {count}; {moved} asked again", flush=True)
 

@@ -97,10 +97,10 @@ Result<void> write_meminfo(Files& files, const ProcSubject& /*subject*/, TextSin
   kilobytes(sink, "VmallocChunk:", 0);
   kilobytes(sink, "Percpu:", 0);
   sink.text("HardwareCorrupted:     0 kB\n");
-  for (const std::string_view name :
-       {"AnonHugePages:", "ShmemHugePages:", "ShmemPmdMapped:", "FileHugePages:", "FilePmdMapped:"}) {
-    kilobytes(sink, name, 0);
-  }
+  const EventCounts& events = files.virtual_memory().nodes.events();
+  const std::uint64_t large_dropped = events.total(MemoryEvent::large_dropped);
+  pages("AnonHugePages:", (events.total(MemoryEvent::large_made) - large_dropped) * entry_span<Format>(2).value());
+  nothing({"ShmemHugePages:", "ShmemPmdMapped:", "FileHugePages:", "FilePmdMapped:"});
   sink.text("HugePages_Total:       0\nHugePages_Free:        0\nHugePages_Rsvd:        0\nHugePages_Surp:        0\n");
   kilobytes(sink, "Hugepagesize:", 2048);
   kilobytes(sink, "Hugetlb:", 0);

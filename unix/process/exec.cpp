@@ -335,6 +335,7 @@ void set_registers(Thread& thread, const Start& start) {
 Result<Program*> create_program(Process& process) {
   Space* const space =
       VELLUM_TRY(Space::create(process.system.memory, layout_for(process).space, process.system.kernel_root));
+  space->set_large_pages_permitted(process.program == nullptr || process.program->space.permits_large_pages());
   const Result<Program*> made = process.system.create_program(*space);
   if (!made.ok()) {
     space->destroy();

@@ -37,6 +37,7 @@ class MemoryUsage final : public PageVisitor {
     ++(is_private ? (is_dirty ? private_dirty : private_clean) : (is_dirty ? shared_dirty : shared_clean));
     referenced += use.accessed ? 1 : 0;
     anonymous += use.kind == FrameKind::anonymous ? 1 : 0;
+    large += use.large ? 1 : 0;
   }
 
   std::uint64_t resident = 0;
@@ -50,6 +51,7 @@ class MemoryUsage final : public PageVisitor {
   std::uint64_t private_dirty = 0;
   std::uint64_t referenced = 0;
   std::uint64_t anonymous = 0;
+  std::uint64_t large = 0;
   std::uint64_t swapped = 0;
 };
 
@@ -89,8 +91,9 @@ void write_usage(const MemoryUsage& usage, Totals totals, TextSink& sink) {
   write_pages("Private_Dirty:", usage.private_dirty, sink);
   write_pages("Referenced:", usage.referenced, sink);
   write_pages("Anonymous:", usage.anonymous, sink);
-  for (const std::string_view none :
-       {"LazyFree:", "AnonHugePages:", "ShmemPmdMapped:", "FilePmdMapped:", "Shared_Hugetlb:", "Private_Hugetlb:"}) {
+  write_pages("LazyFree:", 0, sink);
+  write_pages("AnonHugePages:", usage.large, sink);
+  for (const std::string_view none : {"ShmemPmdMapped:", "FilePmdMapped:", "Shared_Hugetlb:", "Private_Hugetlb:"}) {
     write_pages(none, 0, sink);
   }
   write_pages("Swap:", usage.swapped, sink);
@@ -120,7 +123,9 @@ void write_flags(const Region<Format>& region, TextSink& sink) {
                         {region.traits.is_locked_on_fault(), "lf"},
                         {region.traits.is_reserved(), "ac"},
                         {region.traits.is_unreserved(), "nr"},
-                        {region.traits.is_wiped_by_forks(), "wf"}};
+                        {region.traits.is_wiped_by_forks(), "wf"},
+                        {region.traits.is_wanting_large(), "hg"},
+                        {region.traits.is_refusing_large(), "nh"}};
   sink.text("VmFlags: ");
   for (const Flag& flag : flags) {
     if (flag.is_set) {
@@ -128,6 +133,15 @@ void write_flags(const Region<Format>& region, TextSink& sink) {
     }
   }
   sink.text("\n");
+}
+
+// Whether large pages may come there: Linux's THPeligible.
+bool may_be_large(const Region<Format>& region, const Space& space) {
+  constexpr std::uint64_t kLargeBytes = kPageSize << Tables<Format>::kLargeOrder;
+  const std::uint64_t first = round_up(region.range.start().value(), kLargeBytes);
+  const std::uint64_t end = region.range.last().value() + 1;
+  return region.object == nullptr && !region.traits.is_refusing_large() && space.permits_large_pages() && first < end &&
+         end - first >= kLargeBytes;
 }
 
 }  // namespace
@@ -143,7 +157,7 @@ void write_smaps(Program& program, TextSink& sink) {
     write_pages("MMUPageSize:", 1, sink);
     write_usage(usage, Totals::no, sink);
     write_share("Locked:", region.traits.is_locked() ? usage.proportional : 0, sink);
-    sink.text("THPeligible:    ").decimal(0, 8).text("\n");
+    sink.text("THPeligible:    ").decimal(may_be_large(region, program.space) ? 1 : 0, 8).text("\n");
     write_flags(region, sink);
   });
 }

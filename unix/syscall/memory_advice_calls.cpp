@@ -181,6 +181,12 @@ Result<std::uint64_t> sys_madvise(const Arguments& arguments) {
     case Advice::keep_on_fork:
       result = space().mark(range, {.add = {}, .drop = Traits::wiped_by_forks()});
       break;
+    case Advice::huge_pages:
+      result = space().mark(range, {.add = Traits::wants_large(), .drop = Traits::refuses_large()});
+      break;
+    case Advice::no_huge_pages:
+      result = space().mark(range, {.add = Traits::refuses_large(), .drop = Traits::wants_large()});
+      break;
     default:
       return for_each_region(space(), range, [advice](const HeldRegion& region, VirtRange part) {
         return advise_region(advice, region, part);

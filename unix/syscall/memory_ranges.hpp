@@ -88,10 +88,17 @@ template <class Visitor>
 // Does to each page what an access of the program would. Errors: no_memory, bad_address (no right, beyond a file),
 // interrupted.
 [[nodiscard]] inline Result<void> touch(Space& space, VirtRange range, Access access) {
+  const VpnRange all = VpnRange::must(vpn_of<Format>(range.start()), whole_pages(range.size()));
   return in_pieces(range, [&](VirtRange piece) -> Result<void> {
-    for (VirtAddr page = piece.start(); piece.contains(page); page += ByteCount(kPageSize)) {
-      switch (space.fault(page, access)) {
+    for (VirtAddr page = piece.start(); piece.contains(page);) {
+      const PageCount there = space.pages_there(vpn_of<Format>(page), access);
+      if (!there.is_zero()) {
+        page += bytes_of(there);
+        continue;
+      }
+      switch (space.fault(page, access, all)) {
         case FaultVerdict::resolved:
+          page += ByteCount(kPageSize);
           break;
         case FaultVerdict::out_of_memory:
           return Errno::no_memory;

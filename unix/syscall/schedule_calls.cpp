@@ -336,6 +336,17 @@ Result<std::uint64_t> sys_prctl(const Arguments& arguments) {
       return 0;
     case 39:  // PR_GET_NO_NEW_PRIVS
       return process.no_new_privileges ? 1 : 0;
+    case 41:  // PR_SET_THP_DISABLE
+      if (arguments.value[2] != 0 || arguments.value[3] != 0 || arguments.value[4] != 0) {
+        return Errno::invalid;
+      }
+      process.program->space.set_large_pages_permitted(value == 0);
+      return 0;
+    case 42:  // PR_GET_THP_DISABLE
+      if (value != 0 || arguments.value[2] != 0 || arguments.value[3] != 0 || arguments.value[4] != 0) {
+        return Errno::invalid;
+      }
+      return process.program->space.permits_large_pages() ? 0 : 1;
     default:
       return Errno::invalid;
   }

@@ -34,6 +34,7 @@ class SpaceSystem {
         virtual_memory_(std::make_unique<VirtualMemory<F>>(system_.memory(), source_, placement)) {
     VELLUM_CHECK(virtual_memory_->start().ok());
     virtual_memory_->most_in_order = 1;  // what is counted page by page
+    virtual_memory_->large_pages = LargePages::never;
   }
   ~SpaceSystem() { virtual_memory_->stop(); }
   SpaceSystem(const SpaceSystem&) = delete;

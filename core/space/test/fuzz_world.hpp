@@ -40,6 +40,7 @@ class FuzzWorld {
     ProgramRecord::of_process().begin(F::kName, options);
     system_.vm().nodes.set_swap(swap_);
     system_.vm().most_in_order = 8;
+    system_.vm().large_pages = (options & 0x41U) == 0 ? LargePages::where_they_pay : LargePages::everywhere;
     if (is_strict()) {
       system_.vm().objects.commitment().set_budget(PageCount(std::uint64_t{1} << 50));
     }

@@ -82,6 +82,8 @@ class MarkFuzz {
         {.add = {}, .drop = Traits::wiped_by_forks()},
         {.add = {}, .drop = kLocks, .gaps = Gaps::obstacle},
         {.add = {}, .drop = Traits::left_out_of_forks()},
+        {.add = Traits::wants_large(), .drop = Traits::refuses_large()},
+        {.add = Traits::refuses_large(), .drop = Traits::wants_large()},
     };
     const Marking& marking = kMarkings[op_.how % std::size(kMarkings)];
     const auto reach = reach_of(range, marking);

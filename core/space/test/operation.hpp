@@ -297,6 +297,12 @@ class OperationSource {
     op.traits = Traits::from_bits(traits);
     const std::uint8_t rare = input_.take_u8();
     op.maximum = rare >= 224 ? Prot::from_bits(rare) : Prot::all();
+    if (rare % 8U == 1 && op.object == 0) {  // what large pages may fill
+      op.address = address_of<F>(round_to_table(vpn_of<F>(op.address), Vpn(0)));
+      op.length = bytes_of(entry_span<F>(2) * (1 + rare / 8U % 2U));
+      op.prot = Prot::read() | Prot::write();
+      op.traits = Traits();
+    }
     take_nonsense(op);
     op.populate = rare % 8U == 0 && pages_for(op.length).value() <= 64 ? Populate::now : Populate::on_demand;
   }

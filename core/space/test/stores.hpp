@@ -114,8 +114,8 @@ class SwapDevice final : public SwapStore {
   std::vector<std::uint64_t> free_;
 };
 
-// Moves a page of private memory that one entry names to swap. `forget` makes all CPUs forget all translations. False
-// where there is no such page.
+// Moves a page of private memory that one entry names to swap; a large page around it is split. `forget` makes all CPUs
+// forget all translations. False where there is no such page.
 template <PageTableFormat F, class Forget>
 [[nodiscard]] bool swap_out(AddressSpace<F>& space, Vpn page, SwapDevice& device, Forget forget) {
   const Tables<F> tables(space.system().nodes);
@@ -123,9 +123,24 @@ template <PageTableFormat F, class Forget>
   const TreeSection section(space.tree);
   Node* node = space.tree.root;
   while (node->level > 1) {
-    const Entry entry = tables.load(*node, tables.slot_of(*node, page));
+    const unsigned slot = tables.slot_of(*node, page);
+    const Entry entry = tables.load(*node, slot);
     if (entry.bits == 0) {
       return false;
+    }
+    if (tables.is_large(entry, *node)) {
+      TlbGather<F> gather(space.tree, section.cpu());
+      Result<Node*> split = Errno::no_memory;
+      {
+        const LockGuard guard(node->lock);
+        split = tables.split(*node, slot, gather);
+      }
+      gather.finish();
+      if (!split.ok()) {
+        return false;
+      }
+      node = split.value();
+      continue;
     }
     node = &tables.child(entry, *node);
   }

@@ -45,8 +45,20 @@ char* map_file() {
   return memory;
 }
 
+// Four large pages: as they are, split, read-only, and such as may not be touched.
+void map_large_pages() {
+  char* const all = map(5 * kTable, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+  char* const large = all + (kTable - reinterpret_cast<std::uintptr_t>(all) % kTable) % kTable;
+  madvise(large, 4 * kTable, MADV_HUGEPAGE);
+  touch(large, 4 * kTable, kTable);
+  munmap(large + kTable + 8 * kPage, 16 * kPage);
+  mprotect(large + 2 * kTable, kTable, PROT_READ);
+  mprotect(large + 3 * kTable, kTable, PROT_NONE);
+}
+
 void map_all_kinds() {
   touch(map(8 * kTable, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS), 4 * kTable, 5 * kPage);
+  map_large_pages();
   char* const read = map(64 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
   touch(read, 32 * kPage, kPage);
   mprotect(read, 64 * kPage, PROT_READ);

@@ -1,5 +1,6 @@
 // Moves what stands in one range of a tree to another: pages, swap slots, and whole tables where the distance lets a
-// table keep its shape. What a table holds is not looked at, unless fork relatives hold it too.
+// table keep its shape. What a table holds is not looked at, unless fork relatives hold it too. A large page moves as a
+// table does, or is split.
 //
 // For a tree that is closed (tree.hpp), by whoever closed it. So no locks are needed for nodes that only this tree
 // reaches; those that others reach are locked while they are copied.

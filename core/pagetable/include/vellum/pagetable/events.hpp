@@ -18,6 +18,9 @@ enum class MemoryEvent : std::uint8_t {
   swapped_in,
   table_made,
   table_dropped,
+  large_made,      // a large page was filled; all of it is one zero_filled
+  large_split,     // one became a table
+  large_dropped,   // one is no more: it was split, or nobody mapped it any longer
   table_restored,  // its entries were compared with those of a snapshot
   flushed,         // the CPU that changed a table flushed its own TLB
   shot_down,       // and interrupted others, for theirs

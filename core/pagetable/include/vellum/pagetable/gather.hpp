@@ -52,6 +52,11 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
   // Translations of these pages are to be forgotten.
   void flush(VpnRange pages);
   void flush_everything() { flush_.everything = true; }
+  // What an entry of `node` maps is to be forgotten. Of a large page one address is enough [intel/vol3 4.10.4.1].
+  void flush_entry(const Node& node, unsigned slot, Entry entry) {
+    const VpnRange all = Tables<F>::range_of(node, slot);
+    flush(Tables<F>::is_large(entry, node) ? VpnRange::must(all.start(), PageCount(1)) : all);
+  }
   // A slot of `parent` names another table than before, or none. A processor that keeps the root's entries in registers
   // (PAE) reads them only when it loads the root, which is what forgetting everything does [intel/vol3 4.4.1].
   void flush_table(const Node& parent, unsigned slot) {
@@ -63,7 +68,7 @@ class [[nodiscard]] TlbGather final : public MeaningSink {
   }
   // An entry that named a frame is gone: one reference less, after the flush (where many are waiting they are flushed
   // at once), and the frame is free when that was the last.
-  void release_frame(Pfn frame) {
+  [[gnu::always_inline]] void release_frame(Pfn frame) {
     Frame& descriptor = memory_.frame(frame);
     if (descriptor.share() == 1 && descriptor.kind() != FrameKind::zero_page) [[likely]] {
       descriptor.release_last();

@@ -68,6 +68,11 @@ class Traits {
   [[nodiscard]] constexpr bool is_locked() const { return (bits_ & 32U) != 0; }
   [[nodiscard]] constexpr bool is_locked_on_fault() const { return (bits_ & 64U) != 0; }
 
+  // What its program said of large pages (madvise): that it wants them where they fit, or never any.
+  [[nodiscard]] static constexpr Traits wants_large() { return Traits(1024); }
+  [[nodiscard]] static constexpr Traits refuses_large() { return Traits(2048); }
+  [[nodiscard]] constexpr bool is_wanting_large() const { return (bits_ & 1024U) != 0; }
+  [[nodiscard]] constexpr bool is_refusing_large() const { return (bits_ & 2048U) != 0; }
   // Memory for it is promised: counted for as long as it is mapped, also while it may not be written.
   [[nodiscard]] static constexpr Traits reserved() { return Traits(256); }
   [[nodiscard]] constexpr bool is_reserved() const { return (bits_ & 256U) != 0; }

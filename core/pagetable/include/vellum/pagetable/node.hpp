@@ -106,6 +106,12 @@ class MeaningSink {
 // are never more than its content permits (a page: that it is exclusively the tree's; a table: that one path leads to
 // it), and may be less: the next fault adds what is missing.
 //
+// A *large page* is a table of pages that need not be written down: all its frames are there and follow one another,
+// with the same rights. The entry maps the first frame as a page of its level, and the node has no table, but in its
+// place the frames, each held once by the node; it is shared and counted as tables are. The frame says which node it is
+// (Tables::child), to who holds the lock of the node with the entry: whoever comes without goes no further than the
+// entry. To look into it or to change a part, it is split (Tables::split) into a table, and stays one.
+//
 // Fields: L needs `lock`; A atomic; C constant after creation; S written under `lock`, read under it or under
 // `sequence`; M written only while the tree is closed and nobody else reaches the node.
 struct alignas(kCacheLine) Node : EpochEntry {
@@ -126,9 +132,10 @@ struct alignas(kCacheLine) Node : EpochEntry {
   bool object_owned = false;                           // C  part of an object's own tree, linked into spaces
   const std::uint16_t slot_count;                      // C  slots that belong to the tree; those above are the kernel's
   std::uint16_t live VELLUM_GUARDED_BY(lock) = 0;      // L  entries that are not empty, below slot_count
-  std::uint16_t resident VELLUM_GUARDED_BY(lock) = 0;  // L  frames mapped that count as resident
+  std::uint16_t resident VELLUM_GUARDED_BY(lock) = 0;  // L  entries that name pages which count as resident
   std::uint16_t owning_children VELLUM_GUARDED_BY(lock) = 0;  // L
   std::uint8_t granted VELLUM_GUARDED_BY(lock) = 0;  // L  Prot bits that entries here may grant (an upper bound)
+  bool large = false;                                // C  a large page, see below
   std::atomic<std::uint16_t> run_count{0};           // S
   std::atomic<std::uint16_t> occupied{0};            // A  sixteenths of the table that may have entries (upper bound)
   std::atomic<std::uint32_t> share{1};               // A  entries that name this node (a root: its holder)

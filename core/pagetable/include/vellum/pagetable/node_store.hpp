@@ -41,6 +41,9 @@ class NodeStore {
   // A node with an empty table, held once. The table's frame finds its node (node_of).
   // Error: no_memory, nothing changed.
   [[nodiscard]] Result<Node*> create(unsigned level, unsigned slots, Vpn base, LockRank rank);
+  // A node for a large page, of a block with nobody's descriptor but the first (PhysicalMemory::allocate_block), which
+  // it makes into frames of their own and takes. Error: no_memory, nothing changed.
+  [[nodiscard]] Result<Node*> create_large(unsigned slots, Vpn base, Pfn block);
   // Gives back a node that nobody can reach any more: has no runs, and all that its entries held has been released.
   void destroy(Node& node);
   // The same for a node that other CPUs may still be looking at: marks it stale and frees it when they are gone.

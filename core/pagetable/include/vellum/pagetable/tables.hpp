@@ -62,7 +62,20 @@ class Tables {
   }
 
   [[nodiscard]] static EntryState state(Entry entry, const Node& node) { return Codec::state(entry, node.level); }
-  // The node that a table entry names.
+  // Whether an entry maps a large page (node.hpp). Page entries above the leaves have the bit, present or denied.
+  [[nodiscard]] static bool is_large(Entry entry, const Node& node) {
+    return node.level > 1 && (entry.bits & X86EntryBits::kPageSize) != 0;
+  }
+  // Whether an entry above the leaves names a table.
+  [[nodiscard]] static bool leads_on(Entry entry) {
+    return entry.bits != 0 && (entry.bits & X86EntryBits::kPageSize) == 0;
+  }
+  // Whether there are large pages where an entry of a level is.
+  [[nodiscard]] static constexpr bool has_large(unsigned level) {
+    return level == 2 && F::maps_pages(2) && F::restricts(2);
+  }
+  static constexpr unsigned kLargeOrder = F::index_bits(1);
+  // The node that an entry of a table, or of a large page under the lock of `node`, names.
   [[nodiscard]] Node& child(Entry entry, const Node& node) const {
     return *memory().frame(Codec::frame(entry, node.level)).template owner<Node>();
   }
@@ -128,10 +141,18 @@ class Tables {
   // once more, and neither can write them (an object's table: the copy cannot). `base` is the copy's first page, which
   // for an object's table is not the original's. Error: no_memory, nothing changed.
   [[nodiscard]] Result<Node*> clone(Node& original, Vpn base) const VELLUM_REQUIRES(original.lock);
-  // The child in a slot as one to which only this tree comes: where more do, a copy takes its place. The entry lets
-  // through what it may. Error: no_memory, nothing changed.
+  // The child in a slot as one to which only this tree comes: where more do, a copy takes its place, and that of a
+  // large page a table. The entry lets through what it may. Error: no_memory, nothing changed.
   [[nodiscard]] Result<Node*> exclusive_child(Node& node, unsigned slot, TlbGather<F>& gather) const
       VELLUM_REQUIRES(node.lock);
+  // Enters a block as a large page into an empty slot, and takes it. Error: no_memory, nothing changed.
+  [[nodiscard]] Result<void> enter_large(Node& node, unsigned slot, Pfn block, EntryRights rights) const
+      VELLUM_REQUIRES(node.lock);
+  // Whether nothing else maps any part of the large page in a slot.
+  [[nodiscard]] bool is_large_alone(const Node& node, unsigned slot) const VELLUM_REQUIRES(node.lock);
+  // Puts a table in the place of the large page in a slot, which maps the same. Nothing changes for whoever reaches it.
+  // Error: no_memory, nothing changed.
+  [[nodiscard]] Result<Node*> split(Node& node, unsigned slot, TlbGather<F>& gather) const VELLUM_REQUIRES(node.lock);
   // Takes the right to write out of all entries that name tables or frames.
   void deny_writes(Node& node) const VELLUM_REQUIRES(node.lock);
   // Makes a content-only child own the meaning that the slot above it has. Both exclusive.
@@ -152,6 +173,10 @@ class Tables {
   [[nodiscard]] static unsigned part_of(const Node& node, unsigned slot) { return slot >> part_shift(node); }
   [[nodiscard]] static AlignedWord* entries(std::byte* table) { return reinterpret_cast<AlignedWord*>(table); }
   void tear_down(Node& node, TlbGather<F>& gather) const;
+  void release_pages(const Node& large, TlbGather<F>& gather) const;
+  template <bool is_leaf>
+  void release_entries(Node& node, TlbGather<F>& gather) const VELLUM_REQUIRES(node.lock);
+  void fill_with_pages(Node& table, Entry first) const;
   [[nodiscard]] unsigned search_entry(const Node& node, unsigned from, unsigned last) const;
 
   NodeStore* store_;

@@ -71,6 +71,9 @@ struct Watermarks {
   [[nodiscard]] static Watermarks for_total(PageCount total);
 };
 
+// What an allocation may do where nothing fits that is free for all: look through what this CPU and the zero pool hold.
+enum class Effort : std::uint8_t { full, none };
+
 struct PhysicalMemoryConfig {
   // What the area for descriptors holds. zeroed where that is known, e.g. where it faults in zeros on demand.
   Contents area = Contents::any;
@@ -106,12 +109,14 @@ class PhysicalMemory {
   // 2^order frames, aligned to their size. The first frame's descriptor is the block's (kind, share as above, order());
   // the others' say nothing.
   // Errors: no_memory: memory is short or too broken up.
-  [[nodiscard]] Result<Pfn> allocate_block(Order order, Contents contents);
+  [[nodiscard]] Result<Pfn> allocate_block(Order order, Contents contents, Effort effort = Effort::full);
   // A whole block, `order` as it was allocated.
   void free_block(Pfn first, Order order);
   // Makes a block into frames of their own, each with the kind and owner of the first one and share() == 1, as the
   // block must have had; index() counts up from the first one's.
   void split_block(Pfn first, Order order);
+  // All the frames of a block that was split, of each of which the caller is the only holder.
+  void free_split_block(Pfn first, Order order);
 
   // Frames that can be taken later without failing. Errors: no_memory; then none is taken.
   [[nodiscard]] Result<Reservation> reserve(PageCount count);
@@ -132,8 +137,10 @@ class PhysicalMemory {
   [[nodiscard]] PageCount least_free_count() const { return PageCount(least_free_.load(std::memory_order_relaxed)); }
   void forget_least_free();
   [[nodiscard]] const Watermarks& watermarks() const { return watermarks_; }
-  // By the free frames that every CPU can reach: what CPUs cache does not count. Constant time.
-  [[nodiscard]] MemoryLevel level() const;
+  // By the free frames that every CPU can reach: what CPUs cache does not count. Constant time. The second: were so
+  // many frames fewer left.
+  [[nodiscard]] MemoryLevel level() const { return level_without(PageCount(0)); }
+  [[nodiscard]] MemoryLevel level_without(PageCount frames) const;
 
   // For idle CPUs: fills up to `limit` dirty free pages with zeros, until enough are at hand. Returns how many it
   // filled; 0 means that there is nothing to do.
@@ -196,7 +203,7 @@ class PhysicalMemory {
   void push_zero_pool(Pfn frame) VELLUM_REQUIRES(lock_);
   [[nodiscard]] Pfn pop_zero_pool() VELLUM_REQUIRES(lock_);
   [[nodiscard]] std::optional<Pfn> take_dirty();
-  [[nodiscard]] std::optional<Pfn> take_block(Order order);
+  [[nodiscard]] std::optional<Pfn> take_block(Order order, Effort effort);
   void begin_block(Pfn first, Order order, Contents contents);
   void make_zero(Pfn frame);
   void poison_freed(Pfn frame, Contents contents);

@@ -160,7 +160,7 @@ class AddressSpace : public FamilyMember<F> {
   // `range`, here and in what follows, is of whole pages. Errors: no_memory (not all is mapped; the rest is done),
   // invalid (see Discard; what lies before it is done), try_again (out of pages; nothing is done).
   [[nodiscard]] Result<void> discard(VirtRange range, Discard how);
-  // The part of madvise(2) that fork heeds, and munlock(2). Errors as of discard().
+  // The part of madvise(2) that fork heeds or that concerns large pages, and munlock(2). Errors as of discard().
   [[nodiscard]] Result<void> mark(VirtRange range, const Marking& marking);
   // mlock(2): marks, and brings in. How much may be locked is for the caller to see to. Errors: no_memory (a gap; what
   // may not be touched, or is beyond its file; out of pages for tables), try_again (out of pages), interrupted
@@ -194,7 +194,14 @@ class AddressSpace : public FamilyMember<F> {
   // Errors: no_entry (nothing is mapped there, or nobody is to supply it), exists (a page is there), no_memory.
   [[nodiscard]] Result<void> supply(VirtAddr page, std::optional<std::span<const std::byte, kPageSize>> contents);
   // A program's access was refused by the hardware. `address` may be any.
-  [[nodiscard]] FaultVerdict fault(VirtAddr address, Access access);
+  [[nodiscard]] FaultVerdict fault(VirtAddr address, Access access) { return fault(address, access, {}); }
+  // The same on behalf of somebody who is about to touch all of `wanted` in the same way.
+  [[nodiscard]] FaultVerdict fault(VirtAddr address, Access access, VpnRange wanted);
+  // From a page on, how many would be touched without a fault, as far as that is plain to see.
+  [[nodiscard]] PageCount pages_there(Vpn page, Access access);
+  // prctl(2)'s PR_SET_THP_DISABLE.
+  void set_large_pages_permitted(bool permitted) { permits_large_.store(permitted, std::memory_order_relaxed); }
+  [[nodiscard]] bool permits_large_pages() const { return permits_large_.load(std::memory_order_relaxed); }
 
   // --- looking
   // ---------------------------------------------------------------------------------------------------------
@@ -336,7 +343,6 @@ class AddressSpace : public FamilyMember<F> {
     }
     return {};
   }
-  [[nodiscard]] bool has_page(Vpn page, Access access);
 
   // remap.cpp
   struct Transplant {
@@ -395,9 +401,21 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] Result<void> settle_marks();
 
   // fault.cpp
-  enum class Step : std::uint8_t { done, again, settle, open, populate, swap_in, missing, exists, no_memory };
+  enum class Step : std::uint8_t {
+    done,
+    again,
+    settle,
+    open,
+    populate,
+    swap_in,
+    missing,
+    exists,
+    take_block,
+    no_memory
+  };
   struct Walk;
   struct Attempt;
+  class LargeBlock;
   [[nodiscard]] Walk descend(Vpn page) const;
   [[nodiscard]] bool leads_to(Vpn page, const Node& node) const;
   [[nodiscard]] Step attempt(Attempt& attempt);
@@ -415,6 +433,15 @@ class AddressSpace : public FamilyMember<F> {
       VELLUM_REQUIRES(leaf.lock);
   [[nodiscard]] Result<void> swap_in(Vpn page, SwapSlot slot);
   void enter_swapped_in(Vpn page, SwapSlot slot, Pfn frame);
+  // large_fault.cpp
+  [[nodiscard]] Step add_large(Attempt& attempt, Node& node, const Walk& walk, const Meaning& meaning)
+      VELLUM_REQUIRES(node.lock);
+  [[nodiscard]] Step use_large(Attempt& attempt, Node& node, const Walk& walk, const Meaning& meaning)
+      VELLUM_REQUIRES(node.lock);
+  [[nodiscard]] bool pays_to_be_large(const Attempt& attempt, const Node& node, unsigned slot,
+                                      const Meaning& meaning) const VELLUM_REQUIRES(node.lock);
+  [[nodiscard]] bool is_filled(const Node& node, unsigned slot, const Meaning& meaning) const
+      VELLUM_REQUIRES(node.lock);
   // supply.cpp
   [[nodiscard]] Result<void> enter_supplied(Vpn page, Pfn frame);
   // short_fault.cpp
@@ -468,6 +495,7 @@ class AddressSpace : public FamilyMember<F> {
   [[nodiscard]] std::optional<Region<F>> region_in_leaf(Vpn page, Hold hold);
   void add_residence(Node& node, Residence& sum);
   std::uint64_t check_node(Node& node, const Meaning* above, bool exclusive);
+  void check_large(const Node& large, bool writable);
 
   VirtualMemory<F>& system_;
   SpaceLayout layout_;
@@ -482,7 +510,8 @@ class AddressSpace : public FamilyMember<F> {
   std::atomic<std::uint64_t> data_limit_;
   std::atomic<std::uint64_t> lock_limit_{~std::uint64_t{0}};
   std::atomic<unsigned> future_locks_{0};  // bits of Traits
-  std::atomic<bool> is_marked_{false};     // fork may find traits that it must heed, or somebody locked pages
+  std::atomic<bool> permits_large_{true};
+  std::atomic<bool> is_marked_{false};  // fork may find traits that it must heed, or somebody locked pages
 
   Spinlock lock_{LockRank::space};
   VirtAddr break_start_ VELLUM_GUARDED_BY(lock_){};

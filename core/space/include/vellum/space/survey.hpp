@@ -17,6 +17,7 @@ struct PageUse {
   std::uint64_t users = 1;
   bool accessed = false;
   bool dirty = false;
+  bool large = false;  // part of a large page
 };
 
 class PageVisitor {

@@ -10,6 +10,14 @@ namespace vellum {
 template <PageTableFormat F>
 class AddressSpace;
 
+// Where private anonymous memory comes in large pages (large_fault.cpp).
+enum class LargePages : std::uint8_t {
+  never,
+  where_advised,   // what a program said it wants so (MADV_HUGEPAGE)
+  where_they_pay,  // and what is filled in order, or wanted at once
+  everywhere,      // whatever is written first where one fits: for tests
+};
+
 // Several systems live in one process, on machines of their own. Large (an epoch slot for each CPU): not for the stack.
 template <PageTableFormat F>
 class VirtualMemory {
@@ -43,6 +51,8 @@ class VirtualMemory {
   const MeaningPlacement meaning_placement;
   // How many pages a fault may fill where a program fills its memory in order. A power of two; 1: never more than one.
   unsigned most_in_order = 16;
+  // Read at each fault that could make one.
+  std::atomic<LargePages> large_pages{LargePages::where_they_pay};
 
   // Asked by operations that take long, between pieces of kPiece, with no lock held and outside of sections: who made
   // the system may let others go first. False: the operation is to end where it is. Null: nobody waits.
