@@ -1,7 +1,7 @@
 // What frames are used for.
 #pragma once
 
-#include <vellum/unix/file_memory.hpp>
+#include <vellum/phys/physical_memory.hpp>
 
 namespace vellum::unix {
 
