@@ -50,7 +50,7 @@ class ProcNode final : public Node {
   Result<std::optional<Path>> jump() override;
   [[nodiscard]] Result<void> write_text(TextSink& sink);
   [[nodiscard]] bool may_be_stored() const { return spec_.store != nullptr; }
-  [[nodiscard]] Result<void> store(std::string_view text) { return spec_.store(files(), text); }
+  [[nodiscard]] Result<void> store(std::string_view text) { return spec_.store(files(), subject_, text); }
   Result<void> truncate(ByteCount size) override { return may_be_stored() ? Result<void>() : Node::truncate(size); }
   [[nodiscard]] Result<void> read_bytes(ByteCount position, Transfer& to) {
     return spec_.read(files(), subject_, position, to);

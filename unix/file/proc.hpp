@@ -24,7 +24,7 @@ struct ProcSpec {
   // A file's text. Error: no_process, access_denied.
   Result<void> (*write)(Files& files, const ProcSubject& subject, TextSink& sink) = nullptr;
   // Takes what is written to a file; without it nothing may be. Errors: invalid, access_denied.
-  Result<void> (*store)(Files& files, std::string_view text) = nullptr;
+  Result<void> (*store)(Files& files, const ProcSubject& subject, std::string_view text) = nullptr;
   // A file's bytes, instead of a text; nothing at its end. Errors: invalid, and as above.
   Result<void> (*read)(Files& files, const ProcSubject& subject, ByteCount position, Transfer& to) = nullptr;
   // A symlink's: where it leads, or the text that is followed.
@@ -42,6 +42,8 @@ struct ProcSpec {
 [[nodiscard]] std::span<const ProcSpec> proc_system_table();
 [[nodiscard]] std::span<const ProcSpec> proc_process_table();
 [[nodiscard]] std::span<const ProcSpec> proc_thread_table();
+// An int of C in what was written to a file. Error: invalid.
+[[nodiscard]] Result<std::int32_t> integer_in(std::string_view text);
 inline constexpr std::size_t kMemorySettingCount = 7;
 extern const ProcSpec kMemorySettings[kMemorySettingCount];  // /proc/sys/vm
 [[nodiscard]] const ProcSpec& proc_descriptor_link();

@@ -31,11 +31,6 @@ Result<void> write_name(Files& /*files*/, const ProcSubject& subject, TextSink& 
   return {};
 }
 
-Result<void> write_zero(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
-  sink.text("0\n");
-  return {};
-}
-
 Result<FileContext> files_of(const ProcSubject& subject) {
   VELLUM_TRY(check_view(subject));
   FileContext context = VELLUM_TRY(process_files(subject.process));
@@ -93,6 +88,10 @@ Result<void> read_pagemap(Files& /*files*/, const ProcSubject& subject, ByteCoun
   return read_process_pagemap(subject.process, position.value() / kWord, frames, to);
 }
 
+Result<void> store_oom_adjustment(Files& /*files*/, const ProcSubject& subject, std::string_view text) {
+  return set_oom_adjustment(subject.process, VELLUM_TRY(integer_in(text)));
+}
+
 constexpr std::uint16_t kOwner = 0400;
 
 #define VELLUM_PROC_COMMON                                                                                         \
@@ -108,8 +107,12 @@ constexpr std::uint16_t kOwner = 0400;
       {.name = "auxv", .permissions = kOwner, .write = write_text<ProcessText::auxiliary, true>},                  \
       {.name = "comm", .permissions = 0644, .write = write_name},                                                  \
       {.name = "limits", .write = write_text<ProcessText::limits>}, {.name = "mounts", .write = write_mounts},     \
-      {.name = "mountinfo", .write = write_mount_info}, {.name = "oom_score", .write = write_zero},                \
-      {.name = "oom_score_adj", .permissions = 0644, .write = write_zero},                                         \
+      {.name = "mountinfo", .write = write_mount_info},                                                            \
+      {.name = "oom_score", .write = write_text<ProcessText::oom_score>},                                          \
+      {.name = "oom_score_adj",                                                                                    \
+       .permissions = 0644,                                                                                        \
+       .write = write_text<ProcessText::oom_adjustment>,                                                           \
+       .store = store_oom_adjustment},                                                                             \
       {.name = "exe", .kind = NodeKind::symlink, .permissions = 0777, .place = place_of_program},                  \
       {.name = "cwd", .kind = NodeKind::symlink, .permissions = 0777, .place = place_of_current},                  \
       {.name = "root", .kind = NodeKind::symlink, .permissions = 0777, .place = place_of_root},                    \

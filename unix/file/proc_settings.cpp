@@ -46,7 +46,8 @@ Result<Number> number_in(std::string_view text) {
   return digits > 0 && (digits == text.size() || is_space(text[digits])) ? Result<Number>(number) : Errno::invalid;
 }
 
-// An int of C. Error: invalid.
+}  // namespace
+
 Result<std::int32_t> integer_in(std::string_view text) {
   const Number number = VELLUM_TRY(number_in(text));
   const std::uint64_t most = std::uint64_t{INT32_MAX} + (number.negative ? 1 : 0);
@@ -56,6 +57,8 @@ Result<std::int32_t> integer_in(std::string_view text) {
   const auto value = static_cast<std::int64_t>(number.value);
   return static_cast<std::int32_t>(number.negative ? -value : value);
 }
+
+namespace {
 
 // An unsigned long of C. A negative number means nothing at all: it is taken, and not kept.
 Result<std::optional<std::uint64_t>> unsigned_in(std::string_view text) {
@@ -73,7 +76,7 @@ Result<void> line(TextSink& sink, std::int64_t value) {
 Result<void> write_mode(Files& files, const ProcSubject& /*subject*/, TextSink& sink) {
   return line(sink, static_cast<std::int64_t>(commitment_of(files).mode()));
 }
-Result<void> store_mode(Files& files, std::string_view text) {
+Result<void> store_mode(Files& files, const ProcSubject& /*subject*/, std::string_view text) {
   const std::int32_t mode = VELLUM_TRY(integer_in(text));
   if (mode < 0 || mode > static_cast<std::int32_t>(Overcommit::never)) {
     return Errno::invalid;
@@ -85,7 +88,7 @@ Result<void> store_mode(Files& files, std::string_view text) {
 Result<void> write_ratio(Files& files, const ProcSubject& /*subject*/, TextSink& sink) {
   return line(sink, commitment_of(files).ratio());
 }
-Result<void> store_ratio(Files& files, std::string_view text) {
+Result<void> store_ratio(Files& files, const ProcSubject& /*subject*/, std::string_view text) {
   commitment_of(files).set_ratio(VELLUM_TRY(integer_in(text)));
   return {};
 }
@@ -94,7 +97,7 @@ Result<void> write_kilobytes(Files& files, const ProcSubject& /*subject*/, TextS
   sink.decimal(commitment_of(files).kilobytes()).text("\n");
   return {};
 }
-Result<void> store_kilobytes(Files& files, std::string_view text) {
+Result<void> store_kilobytes(Files& files, const ProcSubject& /*subject*/, std::string_view text) {
   const std::optional<std::uint64_t> kilobytes = VELLUM_TRY(unsigned_in(text));
   Commitment& commitment = commitment_of(files);
   commitment.set_kilobytes(kilobytes.value_or(commitment.kilobytes()));
@@ -107,7 +110,7 @@ Result<void> write_reserve(Files& files, const ProcSubject& /*subject*/, TextSin
   return {};
 }
 template <std::atomic<std::uint64_t> Commitment::* kReserve>
-Result<void> store_reserve(Files& files, std::string_view text) {
+Result<void> store_reserve(Files& files, const ProcSubject& /*subject*/, std::string_view text) {
   if (const std::optional<std::uint64_t> kilobytes = VELLUM_TRY(unsigned_in(text))) {
     (commitment_of(files).*kReserve).store(*kilobytes, std::memory_order_relaxed);
   }

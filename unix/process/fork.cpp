@@ -128,6 +128,8 @@ void inherit(Process& parent, Process& child, std::uint64_t flags) VELLUM_REQUIR
   }
   std::copy(std::begin(parent.name), std::end(parent.name), child.name);
   child.dumpable = parent.dumpable;
+  child.oom_adjustment = parent.oom_adjustment;
+  child.least_oom_adjustment = parent.least_oom_adjustment;
   child.exit_signal = Signal(static_cast<std::uint8_t>(flags & clone_flag::kSignalMask));
   child.timers.real.process = &child;
 }

@@ -1,6 +1,7 @@
 #include <vellum/unix/memory_pressure.hpp>
 
 #include <algorithm>
+#include <limits>
 
 #include <vellum/unix/lifecycle.hpp>
 #include <vellum/unix/memory_account.hpp>
@@ -34,18 +35,21 @@ Process* find_dying(ProcessSystem& system) VELLUM_REQUIRES(process_lock) {
 struct Victim {
   Process* process = nullptr;
   PageCount held{0};
+  std::int64_t badness = 0;
 };
 
 Victim find_largest(ProcessSystem& system) VELLUM_REQUIRES(process_lock) {
   Victim largest;
+  const PageCount total = system.memory.memory.total_count();
   system.for_each_process([&](Process& process) {
     process_lock.assert_held();
     if (process.state != ProcessState::alive || process.exiting || process.unkillable) {
       return;
     }
     const PageCount held = held_by(process);
-    if (largest.process == nullptr || held >= largest.held) {  // of equals the youngest
-      largest = {.process = &process, .held = held};
+    const std::int64_t badness = oom_badness(held, process.oom_adjustment, total);
+    if (largest.process == nullptr || badness >= largest.badness) {  // of equals the youngest
+      largest = {.process = &process, .held = held, .badness = badness};
     }
   });
   return largest;
@@ -61,6 +65,13 @@ Verdict verdict_of(const Process& process, PageCount held, Verdict::Reason reaso
 }
 
 }  // namespace
+
+std::int64_t oom_badness(PageCount held, std::int16_t adjustment, PageCount total) {
+  if (adjustment == kNeverForMemory) {
+    return std::numeric_limits<std::int64_t>::min();
+  }
+  return static_cast<std::int64_t>(held.value()) + static_cast<std::int64_t>(total.value() / 1000) * adjustment;
+}
 
 void relieve_memory() {
   constexpr PageCount kAtOnce{256};

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include <vellum/unix/memory_pressure.hpp>
 #include <vellum/unix/user_memory.hpp>
 
 #include "view.hpp"
@@ -159,19 +160,52 @@ struct Subject {
   Program* program = nullptr;
   Limits limits;
   char name[sizeof(Process::name)] = {};
+  std::int16_t oom_adjustment = 0;
 };
+
+// Linux 6.1's scale: 0 to 2000, where two thirds of a thousand is a process that holds nothing.
+void write_oom_score(Program* program, std::int16_t adjustment, TextSink& sink) {
+  std::int64_t score = 0;
+  if (program != nullptr && adjustment != kNeverForMemory) {
+    const Space::Residence residence = program->space.residence();
+    const PageCount total = process_system().memory.memory.total_count();
+    const std::int64_t badness = oom_badness(residence.pages + residence.tables, adjustment, total);
+    score = (1000 + badness * 1000 / static_cast<std::int64_t>(total.value())) * 2 / 3;
+  }
+  sink.signed_decimal(score).text("\n");
+}
 
 Result<Subject> subject_of(ProcessId id) VELLUM_REQUIRES(process_lock) {
   const Process* const process = process_by_any_id(id);
   if (process == nullptr) {
     return Errno::no_process;
   }
-  Subject subject = {.program = process->program, .limits = process->limits};
+  Subject subject = {.program = process->program, .limits = process->limits, .oom_adjustment = process->oom_adjustment};
   std::copy(std::begin(process->name), std::end(process->name), subject.name);
   return subject;
 }
 
 }  // namespace
+
+Result<void> set_oom_adjustment(ProcessId id, std::int32_t adjustment) {
+  constexpr std::int32_t kMost = 1000;
+  if (adjustment < kNeverForMemory || adjustment > kMost) {
+    return Errno::invalid;
+  }
+  const LockGuard guard(process_lock);
+  Process* const process = process_by_any_id(id);
+  if (process == nullptr) {
+    return Errno::no_process;
+  }
+  const bool may_lower = this_process().credentials.has(Capability::exceed_limits);
+  const auto value = static_cast<std::int16_t>(adjustment);
+  if (value < process->least_oom_adjustment && !may_lower) {
+    return Errno::access_denied;
+  }
+  process->oom_adjustment = value;
+  process->least_oom_adjustment = may_lower ? value : process->least_oom_adjustment;
+  return {};
+}
 
 Result<void> write_process_text(ProcessId id, ProcessText which, TextSink& sink) {
   process_lock.lock();
@@ -195,6 +229,12 @@ Result<void> write_process_text(ProcessId id, ProcessText which, TextSink& sink)
       return write_stat(id, program, sink);
     case ProcessText::statm:
       write_sizes(program, sink);
+      return {};
+    case ProcessText::oom_score:
+      write_oom_score(program, found.value().oom_adjustment, sink);
+      return {};
+    case ProcessText::oom_adjustment:
+      sink.signed_decimal(found.value().oom_adjustment).text("\n");
       return {};
     default:
       break;

@@ -1,6 +1,7 @@
 // /proc: the formats that programs parse, and that what they say is true.
 #include <dirent.h>
 #include <regex.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -402,6 +403,43 @@ CASE("proc", "lists the processes") {
   EXPECT(names.contains(std::to_string(getpid())));
   EXPECT(names.contains(std::to_string(getppid())));
   EXPECT(names.contains("meminfo") && names.contains("self"));
+}
+
+// What a write to /proc/self/oom_score_adj gives: 0, or its error.
+int adjust(const char* text) {
+  const int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  MUST(file);
+  const ssize_t written = write(file, text, std::strlen(text));
+  const int error = written < 0 ? errno : 0;
+  close(file);
+  return error;
+}
+
+CASE("proc", "oom_score_adj: how much rather a process is ended, and who may say less") {
+  in_child([] {
+    EXPECT_EQ(read_file("/proc/self/oom_score_adj"), std::string("0\n"));
+    const int usual = std::stoi(read_file("/proc/self/oom_score"));
+    EXPECT(usual >= 666 && usual < 700);
+    EXPECT_EQ(adjust("1000"), 0);
+    EXPECT_EQ(read_file("/proc/self/oom_score_adj"), std::string("1000\n"));
+    EXPECT(std::stoi(read_file("/proc/self/oom_score")) > 1200);
+    in_child([] { EXPECT_EQ(read_file("/proc/self/oom_score_adj"), std::string("1000\n")); });
+    EXPECT_EQ(adjust("-500\n"), 0);
+    EXPECT(std::stoi(read_file("/proc/self/oom_score")) < 400);
+    EXPECT_EQ(adjust("-1000"), 0);
+    EXPECT_EQ(read_file("/proc/self/oom_score"), std::string("0\n"));
+    EXPECT_EQ(adjust("1001"), EINVAL);
+    EXPECT_EQ(adjust("-1001"), EINVAL);
+    EXPECT_EQ(adjust("much"), EINVAL);
+    EXPECT_EQ(adjust("-200"), 0);
+    MUST(setgid(12345));
+    MUST(setuid(12345));
+    MUST(prctl(PR_SET_DUMPABLE, 1));
+    EXPECT_EQ(adjust("-300"), EACCES);
+    EXPECT_EQ(adjust("300"), 0);
+    EXPECT_EQ(adjust("-200"), 0);
+    EXPECT_EQ(read_file("/proc/self/oom_score_adj"), std::string("-200\n"));
+  });
 }
 
 CASE("meminfo", "the format, and the first lines") {

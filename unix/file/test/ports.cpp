@@ -215,6 +215,10 @@ Result<void> write_process_text(ProcessId thread, ProcessText which, TextSink& s
   sink.text(which == ProcessText::name ? "test" : "text\n");
   return {};
 }
+Result<void> set_oom_adjustment(ProcessId process, std::int32_t /*adjustment*/) {
+  VELLUM_TRY(process_owner(process));
+  return {};
+}
 Result<FileContext> process_files(ProcessId process) {
   VELLUM_TRY(process_owner(process));
   return process == caller().process ? caller().context : FileContext{};

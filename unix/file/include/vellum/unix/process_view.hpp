@@ -35,10 +35,16 @@ enum class ProcessText : std::uint8_t {
   smaps,
   smaps_rollup,
   limits,
-  auxiliary,  // auxv, in binary
+  auxiliary,       // auxv, in binary
+  oom_score,       // how likely it is to be ended when memory is used up
+  oom_adjustment,  // what was said of that, from -1000 (never) to 1000
 };
 // `thread` is the process itself or one of its threads.
 [[nodiscard]] Result<void> write_process_text(ProcessId thread, ProcessText which, TextSink& sink);
+
+// Writing to /proc/PID/oom_score_adj. Errors: invalid (no such adjustment), access_denied (less than the least that who
+// may exceed limits has allowed it), no_process.
+[[nodiscard]] Result<void> set_oom_adjustment(ProcessId process, std::int32_t adjustment);
 
 // /proc/PID/pagemap: a word for each page, from `first` on (the number of a page's address, 52 bits), as much as goes
 // into `to`; zero where nothing is mapped, nothing beyond the end of the addresses. Frames are shown to whom `frames`

@@ -137,8 +137,12 @@ class Process final {
 
   Credentials credentials VELLUM_GUARDED_BY(process_lock);
   Limits limits VELLUM_GUARDED_BY(process_lock);
-  char name[16] = {};              // o: as the kernel calls it (comm)
-  bool dumpable = true;            // o, p
+  char name[16] = {};    // o: as the kernel calls it (comm)
+  bool dumpable = true;  // o, p
+  // How much rather than others it is to be ended when memory is used up, in thousandths of all memory; -1000: never.
+  // And how little it may say itself.
+  std::int16_t oom_adjustment VELLUM_GUARDED_BY(process_lock) = 0;
+  std::int16_t least_oom_adjustment VELLUM_GUARDED_BY(process_lock) = 0;
   bool no_new_privileges = false;  // o: exec grants none (PR_SET_NO_NEW_PRIVS)
   Signal parent_death_signal;      // o, p; 0: none
   // The system depends on it (init): it dies of no signal that it did not ask for or cause.
