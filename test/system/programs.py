@@ -61,7 +61,7 @@ RUNS = {
     "hostile": Run("hostile", ("hostile",), expected="the kernel stays up"),
     "hostile_isolated": Run("hostile, isolated kernel context", ("hostile",), append=ISOLATED, expected="the kernel stays up"),
     "memory": Run("memory", ("memory_hog", "beside", *HOGS), memory="64M", again=False),
-    "call_fuzz": fuzzing(FUZZ_CALLS, 60, seed=1),
+    "call_fuzz": fuzzing(FUZZ_CALLS, 20, seed=1),
     "processors": on_several(Run("processors", ("processors",))),
     "processors_isolated": on_several(Run("processors, isolated kernel context", ("processors",), append=ISOLATED), 3),
     "semantics_several": on_several(Run("semantics", ("semantics",))),
@@ -72,9 +72,9 @@ RUNS = {
     "call_fuzz_long_too": fuzzing(FUZZ_CALLS // 2, 200, seed=1_000_000),
 }
 # What the test run does; the rest is for `./vellum test --all`.
-USUAL = ("semantics", "hostile", "hostile_isolated", "memory", "call_fuzz", "processors", "semantics_several", "call_fuzz_several")
+USUAL = ("semantics", "hostile", "memory", "call_fuzz", "processors", "semantics_several", "call_fuzz_several")
 LONG = ("call_fuzz_long", "call_fuzz_long_too")  # at the same time, each on a processor
-LONG_ON_SEVERAL = ("processors_isolated", "hostile_several", "call_fuzz_several_long")
+LONG_ON_SEVERAL = ("hostile_isolated", "processors_isolated", "hostile_several", "call_fuzz_several_long")
 ON_LINUX = ("semantics", "hostile", "processors")
 
 
