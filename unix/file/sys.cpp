@@ -1,4 +1,4 @@
-// /sys: the processors, and the one node that all memory belongs to, as Linux shows them.
+// /sys: the processors, the one node that all memory belongs to, and where large pages are made, as Linux shows them.
 #include <vellum/unix/process_view.hpp>
 
 #include "proc.hpp"
@@ -107,8 +107,51 @@ constexpr ProcSpec kSystemDevicesTable[] = {
 constexpr ProcSpec kDevicesTable[] = {
     {.name = "system", .kind = NodeKind::directory, .permissions = 0555, .table = kSystemDevicesTable},
 };
+// Linux's words for where large pages are made.
+struct LargePagesWord {
+  LargePages policy;
+  std::string_view word;
+};
+constexpr LargePagesWord kLargePagesWords[] = {
+    {LargePages::where_they_pay, "always"}, {LargePages::where_advised, "madvise"}, {LargePages::never, "never"}};
+
+Result<void> write_large_pages(Files& files, const ProcSubject& /*subject*/, TextSink& sink) {
+  const LargePages now = files.virtual_memory().large_pages.load(std::memory_order_relaxed);
+  for (const LargePagesWord& one : kLargePagesWords) {
+    const bool chosen = one.policy == now;
+    sink.text(&one == kLargePagesWords ? "" : " ").text(chosen ? "[" : "").text(one.word).text(chosen ? "]" : "");
+  }
+  sink.text("\n");
+  return {};
+}
+Result<void> store_large_pages(Files& files, const ProcSubject& /*subject*/, std::string_view text) {
+  for (const LargePagesWord& one : kLargePagesWords) {
+    if (text == one.word || (text.starts_with(one.word) && text.substr(one.word.size()) == "\n")) {
+      files.virtual_memory().large_pages.store(one.policy, std::memory_order_relaxed);
+      return {};
+    }
+  }
+  return Errno::invalid;
+}
+Result<void> write_large_page_size(Files& /*files*/, const ProcSubject& /*subject*/, TextSink& sink) {
+  sink.decimal(entry_span<Format>(2).value() * kPageSize).text("\n");
+  return {};
+}
+
+constexpr ProcSpec kLargePagesTable[] = {
+    {.name = "enabled", .permissions = 0644, .write = write_large_pages, .store = store_large_pages},
+    {.name = "hpage_pmd_size", .write = write_large_page_size},
+    {.name = "use_zero_page", .write = write_constant<kZero>},
+};
+constexpr ProcSpec kKernelMemoryTable[] = {
+    {.name = "transparent_hugepage", .kind = NodeKind::directory, .permissions = 0555, .table = kLargePagesTable},
+};
+constexpr ProcSpec kKernelTable[] = {
+    {.name = "mm", .kind = NodeKind::directory, .permissions = 0555, .table = kKernelMemoryTable},
+};
 constexpr ProcSpec kSysTable[] = {
     {.name = "devices", .kind = NodeKind::directory, .permissions = 0555, .table = kDevicesTable},
+    {.name = "kernel", .kind = NodeKind::directory, .permissions = 0555, .table = kKernelTable},
 };
 
 }  // namespace

@@ -86,6 +86,30 @@ CASE("sys", "the topology of each processor") {
   }
 }
 
+CASE("sys", "where large pages are made is shown, and can be chosen") {
+  need_sys();
+  const std::string folder = "/sys/kernel/mm/transparent_hugepage/";
+  EXPECT_EQ(read_file(folder + "hpage_pmd_size"), std::string("2097152\n"));
+  const std::string before = read_file(folder + "enabled");
+  EXPECT(before == "[always] madvise never\n" || before == "always [madvise] never\n" ||
+         before == "always madvise [never]\n");
+  const auto choose = [&](const char* word) {
+    const int file = open((folder + "enabled").c_str(), O_WRONLY | O_CLOEXEC);
+    MUST(file);
+    const int error = write(file, word, std::strlen(word)) < 0 ? errno : 0;
+    close(file);
+    return error;
+  };
+  EXPECT_EQ(choose("never\n"), 0);
+  EXPECT_EQ(read_file(folder + "enabled"), std::string("always madvise [never]\n"));
+  EXPECT_EQ(choose("sometimes"), EINVAL);
+  EXPECT_EQ(choose("madvise"), 0);
+  EXPECT_EQ(read_file(folder + "enabled"), std::string("always [madvise] never\n"));
+  const std::size_t start = before.find('[') + 1;
+  EXPECT_EQ(choose(before.substr(start, before.find(']') - start).c_str()), 0);
+  EXPECT_EQ(read_file(folder + "enabled"), before);
+}
+
 CASE("proc", "cpuinfo: a paragraph for each processor, with what lscpu reads") {
   const std::string text = read_file("/proc/cpuinfo");
   unsigned processors = 0;
