@@ -148,7 +148,7 @@ typename AddressSpace<F>::Step AddressSpace<F>::attempt(Attempt& attempt) {
   if (!leads_to(attempt.page, node)) {
     return Step::again;
   }
-  if (attempt.supplied ? !meaning || !meaning->traits.is_supplied()
+  if (attempt.supplied ? !meaning || !meaning->traits.is_supplied() || meaning->backing != nullptr
                        : !meaning || !permits(meaning->prot, attempt.access)) {
     return Step::settle;
   }

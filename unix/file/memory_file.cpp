@@ -27,7 +27,8 @@ namespace {
 
 // Null where it is no file in memory.
 RamFile* ram_file_of(const OpenFile& file) {
-  const bool is_ram_file = file.node().kind() == NodeKind::file && file.node().file_system().type() != "proc";
+  const std::string_view type = file.node().file_system().type();
+  const bool is_ram_file = file.node().kind() == NodeKind::file && type != "proc" && type != "sysfs";
   return is_ram_file ? static_cast<RamFile*>(&file.node()) : nullptr;
 }
 // Only of tmpfs.

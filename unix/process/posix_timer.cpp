@@ -56,7 +56,8 @@ Result<PosixTimer*> create_posix_timer(Process& process) {
     const LockGuard guard(process_lock);
     PosixTimers& timers = process.posix_timers;
     if (timers.count < process.limits[Resource::pending_signals].soft) {
-      timer.id = timers.next_id++;
+      timer.id = timers.next_id;
+      timers.next_id = timers.next_id == INT32_MAX ? 0 : timers.next_id + 1;
       ++timers.count;
       timers.all.push_back(timer);
       return made;

@@ -1,6 +1,7 @@
 // What can be asked of the file of userfaultfd(2): messages of pages that are missing, and the ioctls. The order of
 // checks and the errors are Linux's.
 
+#include <vellum/unix/checkpoint.hpp>
 #include <vellum/unix/held_program.hpp>
 #include <vellum/unix/scratch.hpp>
 #include <vellum/unix/user_memory.hpp>
@@ -229,9 +230,11 @@ Result<std::uint64_t> UserFaultFile::enrol(VirtAddr argument) {
   if (spare != nullptr) {
     memory().destroy(spare);
   }
-  const Result<void> marked = program.get()->space.mark(range, {.add = Traits::supplied(), .drop = {}});
-  if (!marked.ok() && marked.error() == Errno::try_again) {
-    return Errno::no_memory;
+  // What is mapped may have changed meanwhile: only private memory without an object is ever marked.
+  const Result<void> marked =
+      program.get()->space.mark(range, {.add = Traits::supplied(), .drop = {}, .own_memory_only = true});
+  if (!marked.ok() && marked.error() != Errno::no_memory) {  // holes are passed over
+    return marked.error() == Errno::try_again ? Errno::no_memory : marked.error();
   }
   asked.ioctls = kRangeIoctls;
   VELLUM_TRY(write_user(argument, asked));
@@ -300,8 +303,9 @@ Result<std::uint64_t> UserFaultFile::supply(VirtRange range, std::optional<VirtA
   Scratch page(memory());
   VELLUM_TRY(page.allocate(kPage));
   const std::span<std::byte, kPageSize> bytes(page.bytes());
+  Pace pace;
   ByteCount done{0};
-  for (; done < range.size(); done += kPage) {
+  while (done < range.size()) {
     Result<void> supplied;
     if (source) {
       supplied = copy_in(bytes, *source + done);
@@ -312,6 +316,10 @@ Result<std::uint64_t> UserFaultFile::supply(VirtRange range, std::optional<VirtA
     }
     if (!supplied.ok()) {
       return done == ByteCount(0) ? Result<std::uint64_t>(supplied.error()) : done.value();
+    }
+    done += kPage;
+    if (!pace.go_on(kPageSize)) {
+      break;
     }
   }
   return done.value();

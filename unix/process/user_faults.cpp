@@ -20,8 +20,9 @@ UserFaults::Outcome UserFaults::wait(Program& program, VirtAddr address, bool wr
   const Registration* const registration = find(program, address);
   if (registration == nullptr) {
     // Moved here, or left behind by a file that was closed: it is memory like any other.
-    (void)program.space.mark(whole, {.add = {}, .drop = Traits::supplied()});
-    return Outcome::retry;
+    const Result<void> marked = program.space.mark(whole, {.add = {}, .drop = Traits::supplied()});
+    const bool lacks_memory = !marked.ok() && marked.error() == Errno::try_again;
+    return lacks_memory && !find_memory() ? Outcome::refused : Outcome::retry;
   }
   UserFaultFile& file = registration->file;
   if (file.has(UserFaultFile::kSignals) || (who == Access::kernel && file.user_only_)) {

@@ -91,9 +91,12 @@ Result<std::uint64_t> sys_timer_create(const Arguments& arguments) {
   info.payload.sender.process = timer.id;
   info.payload.sender.value = arguments.value[1] != 0 ? event.value : static_cast<std::uint64_t>(timer.id);
   timer.notify = notify;
-  if (const Result<void> told = write_user(arguments.address(2), timer.id); !told.ok()) {
+  const std::int32_t id = timer.id;
+  if (const Result<void> told = write_user(arguments.address(2), id); !told.ok()) {
     const LockGuard guard(process_lock);
-    destroy_posix_timer(timer);
+    if (PosixTimer* const still = find(id); still != nullptr) {  // another thread may have deleted it meanwhile
+      destroy_posix_timer(*still);
+    }
     return told.error();
   }
   return 0;

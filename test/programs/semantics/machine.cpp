@@ -103,6 +103,10 @@ CASE("sys", "where large pages are made is shown, and can be chosen") {
   EXPECT_EQ(choose("never\n"), 0);
   EXPECT_EQ(read_file(folder + "enabled"), std::string("always madvise [never]\n"));
   EXPECT_EQ(choose("sometimes"), EINVAL);
+  const int file = open((folder + "enabled").c_str(), O_WRONLY | O_CLOEXEC);
+  EXPECT_ERRNO(fallocate(file, 0, 0, 4096), EOPNOTSUPP);
+  EXPECT_ERRNO(fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096), EOPNOTSUPP);
+  close(file);
   EXPECT_EQ(choose("madvise"), 0);
   EXPECT_EQ(read_file(folder + "enabled"), std::string("always [madvise] never\n"));
   const std::size_t start = before.find('[') + 1;
