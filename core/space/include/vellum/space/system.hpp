@@ -60,8 +60,8 @@ class VirtualMemory {
   static constexpr PageCount kPiece{512};
   [[nodiscard]] bool go_on() const { return may_go_on == nullptr || may_go_on(); }
 
-  // Gives back what the calling CPU's operations took out of trees, as far as nobody looks at it. With no lock held and
-  // outside of sections: after operations that take out much, when memory is short, and now and then.
+  // Gives back what the calling CPU's operations took out of trees, as far as nobody looks at it. With no node locked
+  // and outside of sections: after operations that take out much, when memory is short, and now and then.
   void settle() {
     const CpuSection<Machine> section(memory.machine());
     epochs.settle(memory.machine().current_cpu());
